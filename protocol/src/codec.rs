@@ -1,0 +1,198 @@
+//! Bytes to frames and back, incremental.
+//!
+//! The decoder looks at a frame's four length bytes once they are there, checks them against the
+//! limit, and then waits for the rest without looking again: the work is in proportion to the bytes,
+//! however they are cut. The buffer grows with what has arrived, not with what a length promises.
+
+use std::fmt;
+
+use bytes::{Buf, BufMut, BytesMut};
+use tokio_util::codec::{Decoder, Encoder};
+
+use crate::{
+    error::ErrorCode,
+    frame::{Flags, Frame},
+    limits::{FRAME_BYTES_CEILING, FRAME_HEADER_BYTES, Limits},
+};
+
+/// The most that the decoder asks the buffer to grow at once, in bytes.
+const RESERVE_BYTES_MAX: usize = 64 << 10;
+
+/// Why bytes are not a frame. After any of these the stream can't be trusted any more.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum FrameError {
+    /// The length is beyond the limit.
+    TooLarge {
+        /// What the frame says.
+        length: usize,
+        /// What is allowed.
+        limit: usize,
+    },
+    /// The length does not even cover the frame's own header.
+    TooShort {
+        /// What the frame says.
+        length: usize,
+    },
+    /// A flag that has no meaning is set.
+    UnknownFlags {
+        /// All flags of the frame.
+        flags: u8,
+    },
+    /// The checksum is another.
+    BadChecksum {
+        /// What the frame says.
+        stated: u32,
+        /// What its bytes give.
+        computed: u32,
+    },
+    /// The stream failed.
+    Io(std::io::Error),
+}
+
+impl FrameError {
+    /// The code under which the peer is told.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::TooLarge { .. } => ErrorCode::FRAME_TOO_LARGE,
+            Self::TooShort { .. } | Self::UnknownFlags { .. } => ErrorCode::PROTOCOL_VIOLATION,
+            Self::BadChecksum { .. } => ErrorCode::BAD_CHECKSUM,
+            Self::Io(_) => ErrorCode::CONNECTION_FAILED,
+        }
+    }
+}
+
+impl fmt::Display for FrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge { length, limit } => {
+                write!(f, "a frame of {length} bytes is longer than the {limit} allowed")
+            }
+            Self::TooShort { length } => {
+                write!(f, "a frame's length of {length} does not cover its own header")
+            }
+            Self::UnknownFlags { flags } => write!(f, "the frame has unknown flags: {flags:#04x}"),
+            Self::BadChecksum { stated, computed } => {
+                write!(f, "the frame says checksum {stated:#010x}, its bytes give {computed:#010x}")
+            }
+            Self::Io(error) => write!(f, "the connection failed: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for FrameError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<std::io::Error> for FrameError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Reads and writes frames.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameCodec {
+    frame_bytes_max: usize,
+}
+
+impl FrameCodec {
+    /// A codec that refuses frames whose length field exceeds `frame_bytes_max`.
+    pub fn new(frame_bytes_max: usize) -> Self {
+        Self { frame_bytes_max: frame_bytes_max.min(FRAME_BYTES_CEILING - 1) }
+    }
+}
+
+impl Default for FrameCodec {
+    fn default() -> Self {
+        Self::new(Limits::DEFAULT.frame_bytes_max)
+    }
+}
+
+impl Decoder for FrameCodec {
+    type Item = Frame;
+    type Error = FrameError;
+
+    fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
+        let Some((&head, _)) = buffer.split_first_chunk::<4>() else {
+            return Ok(None);
+        };
+        let length = u32::from_be_bytes(head) as usize;
+        if length > self.frame_bytes_max {
+            return Err(FrameError::TooLarge { length, limit: self.frame_bytes_max });
+        }
+        if length < FRAME_HEADER_BYTES {
+            return Err(FrameError::TooShort { length });
+        }
+        if buffer.len() < 4 + length {
+            buffer.reserve((4 + length - buffer.len()).min(RESERVE_BYTES_MAX));
+            return Ok(None);
+        }
+        buffer.advance(4);
+        let mut body = buffer.split_to(length).freeze();
+        let flags = Flags(body.get(1).copied().unwrap_or_default());
+        if flags.0 & !Flags::KNOWN.0 != 0 {
+            return Err(FrameError::UnknownFlags { flags: flags.0 });
+        }
+        if flags.contains(Flags::CHECKSUM) {
+            let Some(end) = length.checked_sub(4).filter(|end| *end >= FRAME_HEADER_BYTES) else {
+                return Err(FrameError::TooShort { length });
+            };
+            let stated = body.split_off(end).get_u32();
+            let computed = crc32fast::hash(&body);
+            if stated != computed {
+                return Err(FrameError::BadChecksum { stated, computed });
+            }
+        }
+        let opcode = body.get_u8();
+        body.advance(1);
+        let request_id = body.get_u32();
+        Ok(Some(Frame { opcode, flags, request_id, payload: body }))
+    }
+}
+
+impl Encoder<Frame> for FrameCodec {
+    type Error = FrameError;
+
+    fn encode(&mut self, frame: Frame, buffer: &mut BytesMut) -> Result<(), FrameError> {
+        let length = frame.encoded_len() - 4;
+        if length > self.frame_bytes_max {
+            return Err(FrameError::TooLarge { length, limit: self.frame_bytes_max });
+        }
+        buffer.reserve(4 + length);
+        write_frame(buffer, frame.opcode, frame.flags, frame.request_id, |buffer| {
+            buffer.put_slice(&frame.payload);
+        });
+        Ok(())
+    }
+}
+
+/// Appends one frame to `buffer`, its payload written in place by `write_payload`: the length (and
+/// the checksum, if the flags ask for it) are filled in afterwards, so nothing is copied.
+pub fn write_frame(
+    buffer: &mut BytesMut,
+    opcode: u8,
+    flags: Flags,
+    request_id: u32,
+    write_payload: impl FnOnce(&mut BytesMut),
+) {
+    let start = buffer.len();
+    buffer.put_u32(0);
+    buffer.put_u8(opcode);
+    buffer.put_u8(flags.0);
+    buffer.put_u32(request_id);
+    write_payload(buffer);
+    if flags.contains(Flags::CHECKSUM) {
+        let checksum = crc32fast::hash(buffer.get(start + 4..).unwrap_or_default());
+        buffer.put_u32(checksum);
+    }
+    let length = (buffer.len() - start - 4) as u32;
+    if let Some(head) = buffer.get_mut(start..start + 4) {
+        head.copy_from_slice(&length.to_be_bytes());
+    }
+}

@@ -1,0 +1,1 @@
+//! Plinth: a transactional, ordered key-value database.
