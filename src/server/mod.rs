@@ -1,0 +1,5 @@
+//! The server: a listener, one task a connection, and the limits that keep them apart.
+
+pub mod config;
+
+pub use config::{ServerConfig, ServerLimits};
