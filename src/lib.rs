@@ -2,5 +2,6 @@
 
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod engine;
 #[cfg(feature = "server")]
 pub mod server;
