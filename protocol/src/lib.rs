@@ -7,6 +7,7 @@
 //! - [`hello`]: the first frame of a connection.
 //! - [`request`] and [`response`]: what the frames hold. Each message writes its fields through a
 //!   [`field::FieldSink`], so that one description serves the wire and the annotated trace.
+//! - [`direct`]: the shortcuts of a server's hot path.
 //! - [`commit`], [`mutation`], [`range`], [`selector`], [`version`], [`keyspace`]: plain types.
 //! - [`error`]: typed error codes with FoundationDB's numbers where the meaning is the same.
 //! - [`limits`]: every limit, in one place.
@@ -18,6 +19,7 @@
 pub mod atomic;
 pub mod codec;
 pub mod commit;
+pub mod direct;
 pub mod error;
 pub mod field;
 pub mod frame;
