@@ -39,6 +39,8 @@ pub enum FrameError {
         /// All flags of the frame.
         flags: u8,
     },
+    /// The frame has no checksum although both sides agreed on checksums.
+    MissingChecksum,
     /// The checksum is another.
     BadChecksum {
         /// What the frame says.
@@ -56,7 +58,7 @@ impl FrameError {
         match self {
             Self::TooLarge { .. } => ErrorCode::FRAME_TOO_LARGE,
             Self::TooShort { .. } | Self::UnknownFlags { .. } => ErrorCode::PROTOCOL_VIOLATION,
-            Self::BadChecksum { .. } => ErrorCode::BAD_CHECKSUM,
+            Self::MissingChecksum | Self::BadChecksum { .. } => ErrorCode::BAD_CHECKSUM,
             Self::Io(_) => ErrorCode::CONNECTION_FAILED,
         }
     }
@@ -72,6 +74,9 @@ impl fmt::Display for FrameError {
                 write!(f, "a frame's length of {length} does not cover its own header")
             }
             Self::UnknownFlags { flags } => write!(f, "the frame has unknown flags: {flags:#04x}"),
+            Self::MissingChecksum => {
+                f.write_str("the frame has no checksum, which its connection agreed to send")
+            }
             Self::BadChecksum { stated, computed } => {
                 write!(f, "the frame says checksum {stated:#010x}, its bytes give {computed:#010x}")
             }
@@ -99,12 +104,21 @@ impl From<std::io::Error> for FrameError {
 #[derive(Clone, Copy, Debug)]
 pub struct FrameCodec {
     frame_bytes_max: usize,
+    requires_checksum: bool,
 }
 
 impl FrameCodec {
     /// A codec that refuses frames whose length field exceeds `frame_bytes_max`.
     pub fn new(frame_bytes_max: usize) -> Self {
-        Self { frame_bytes_max: frame_bytes_max.min(FRAME_BYTES_CEILING - 1) }
+        let frame_bytes_max = frame_bytes_max.min(FRAME_BYTES_CEILING - 1);
+        Self { frame_bytes_max, requires_checksum: false }
+    }
+
+    /// The same, but a received frame without a checksum is an error, as it is once both sides have
+    /// agreed on [`FEATURE_CHECKSUM`](crate::hello::FEATURE_CHECKSUM): else a damaged flag would
+    /// switch the checking off.
+    pub fn requiring_checksum(self) -> Self {
+        Self { requires_checksum: true, ..self }
     }
 }
 
@@ -148,6 +162,8 @@ impl Decoder for FrameCodec {
             if stated != computed {
                 return Err(FrameError::BadChecksum { stated, computed });
             }
+        } else if self.requires_checksum {
+            return Err(FrameError::MissingChecksum);
         }
         let opcode = body.get_u8();
         body.advance(1);
@@ -174,13 +190,17 @@ impl Encoder<Frame> for FrameCodec {
 
 /// Appends one frame to `buffer`, its payload written in place by `write_payload`: the length (and
 /// the checksum, if the flags ask for it) are filled in afterwards, so nothing is copied.
+///
+/// Returns the length that the frame states. It is not checked against a limit here: whoever writes
+/// what others chose the size of compares it with the peer's limit, and truncates `buffer` to where
+/// it was if the frame is too long.
 pub fn write_frame(
     buffer: &mut BytesMut,
     opcode: u8,
     flags: Flags,
     request_id: u32,
     write_payload: impl FnOnce(&mut BytesMut),
-) {
+) -> usize {
     let start = buffer.len();
     buffer.put_u32(0);
     buffer.put_u8(opcode);
@@ -191,8 +211,10 @@ pub fn write_frame(
         let checksum = crc32fast::hash(buffer.get(start + 4..).unwrap_or_default());
         buffer.put_u32(checksum);
     }
-    let length = (buffer.len() - start - 4) as u32;
+    let length = buffer.len() - start - 4;
     if let Some(head) = buffer.get_mut(start..start + 4) {
-        head.copy_from_slice(&length.to_be_bytes());
+        // What doesn't fit is beyond every limit; so is this, and the peer refuses it.
+        head.copy_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
     }
+    length
 }

@@ -11,6 +11,12 @@ use std::fmt;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+/// A length or a count on the wire. One that does not fit belongs to a frame beyond every limit:
+/// the peer refuses the frame, whatever stands here.
+fn count(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
 /// Takes the fields of a message, in order.
 pub trait FieldSink {
     /// One byte.
@@ -26,7 +32,7 @@ pub trait FieldSink {
 
     /// A length of four bytes, then the bytes.
     fn bytes(&mut self, name: &'static str, value: &[u8]) {
-        self.u32("length", value.len() as u32);
+        self.u32("length", count(value.len()));
         self.raw(name, value);
     }
 
@@ -50,7 +56,7 @@ pub trait FieldSink {
 
     /// How many, then each, written by `write`.
     fn list<T>(&mut self, name: &'static str, items: &[T], mut write: impl FnMut(&mut Self, &T)) {
-        self.u32(name, items.len() as u32);
+        self.u32(name, count(items.len()));
         for item in items {
             write(self, item);
         }
@@ -133,11 +139,11 @@ pub enum FieldError {
         /// The field.
         field: &'static str,
     },
-    /// The field holds what it must not.
+    /// The field holds what it must not, or is too long or too short.
     Invalid {
         /// The field.
         field: &'static str,
-        /// What it held.
+        /// What it held; of a byte string or a list, its length.
         value: u64,
     },
     /// Bytes were left after the last field.
@@ -161,7 +167,8 @@ impl fmt::Display for FieldError {
 
 impl std::error::Error for FieldError {}
 
-/// Reads fields off a payload. Byte strings are slices of it, not copies.
+/// Reads fields off a payload. Byte strings are slices of it, not copies: whoever keeps one for
+/// long keeps all the bytes that were received with it, and copies it instead.
 #[derive(Debug)]
 pub struct FieldReader {
     rest: Bytes,
@@ -239,8 +246,9 @@ impl FieldReader {
         if self.bool(field)? { read(self).map(Some) } else { Ok(None) }
     }
 
-    /// A list, each item read by `read`. An item takes `item_bytes_min` bytes at least (not 0), so
-    /// that no count can make this allocate more than the payload's size warrants.
+    /// A list, each item read by `read`. An item takes `item_bytes_min` bytes at least (not 0): a
+    /// count that the rest of the payload can't hold is refused before anything is allocated, and
+    /// no more is allocated ahead than there are bytes left.
     pub fn list<T>(
         &mut self,
         field: &'static str,
@@ -251,11 +259,41 @@ impl FieldReader {
         if count > self.rest.len() / item_bytes_min.max(1) {
             return Err(FieldError::Truncated { field });
         }
-        let mut items = Vec::with_capacity(count);
+        let ahead = self.rest.len() / size_of::<T>().max(1);
+        let mut items = Vec::with_capacity(count.min(ahead));
         for _ in 0..count {
             items.push(read(self)?);
         }
         Ok(items)
+    }
+
+    /// A list of at most `count_max` items; else like [`FieldReader::list`].
+    pub fn short_list<T>(
+        &mut self,
+        field: &'static str,
+        item_bytes_min: usize,
+        count_max: usize,
+        read: impl FnMut(&mut Self) -> Result<T, FieldError>,
+    ) -> Result<Vec<T>, FieldError> {
+        match self.rest.first_chunk::<4>().map(|head| u32::from_be_bytes(*head)) {
+            Some(count) if count as usize > count_max => {
+                Err(FieldError::Invalid { field, value: count.into() })
+            }
+            _ => self.list(field, item_bytes_min, read),
+        }
+    }
+
+    /// A byte string of at most `length_max` bytes.
+    pub fn short_bytes(
+        &mut self,
+        field: &'static str,
+        length_max: usize,
+    ) -> Result<Bytes, FieldError> {
+        let value = self.bytes(field)?;
+        if value.len() > length_max {
+            return Err(FieldError::Invalid { field, value: value.len() as u64 });
+        }
+        Ok(value)
     }
 
     /// Ends the reading: nothing may be left.

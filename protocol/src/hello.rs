@@ -1,10 +1,12 @@
 //! The first frame of a connection: who are you, and what do you speak?
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use crate::{
     field::{FieldError, FieldReader, FieldSink},
-    limits::{CREDENTIALS_BYTES_MAX, FEATURES_MAX, Limits},
+    limits::{CREDENTIALS_BYTES_MAX, FEATURES_MAX, Limits, NAME_BYTES_MAX},
 };
 
 /// The first bytes of a hello's payload.
@@ -20,7 +22,7 @@ pub const PROTOCOL_VERSION_MIN: u16 = 1;
 pub const FEATURE_CHECKSUM: &str = "checksum";
 
 /// What a client says first.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Hello {
     /// The newest protocol version that the client speaks.
     pub version: u16,
@@ -32,6 +34,18 @@ pub struct Hello {
     pub client: Bytes,
     /// Proof of who it is; empty for none.
     pub credentials: Bytes,
+}
+
+impl fmt::Debug for Hello {
+    /// All but the credentials, which belong into no log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hello")
+            .field("version", &self.version)
+            .field("version_min", &self.version_min)
+            .field("features", &self.features)
+            .field("client", &self.client)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What the server answers.
@@ -86,12 +100,8 @@ impl Hello {
         let version = fields.u16("version")?;
         let version_min = fields.u16("version_min")?;
         let features = read_features(fields)?;
-        let client = fields.bytes("client")?;
-        let credentials = fields.bytes("credentials")?;
-        if credentials.len() > CREDENTIALS_BYTES_MAX {
-            let value = credentials.len() as u64;
-            return Err(FieldError::Invalid { field: "credentials", value });
-        }
+        let client = fields.short_bytes("client", NAME_BYTES_MAX)?;
+        let credentials = fields.short_bytes("credentials", CREDENTIALS_BYTES_MAX)?;
         Ok(Self { version, version_min, features, client, credentials })
     }
 }
@@ -112,7 +122,7 @@ impl HelloReply {
     pub(crate) fn read(fields: &mut FieldReader) -> Result<Self, FieldError> {
         let version = fields.u16("version")?;
         let features = read_features(fields)?;
-        let server = fields.bytes("server")?;
+        let server = fields.short_bytes("server", NAME_BYTES_MAX)?;
         let database_id = fields.array("database_id")?;
         let limits = Limits {
             frame_bytes_max: read_size(fields, "frame_bytes_max")?,
@@ -126,11 +136,9 @@ impl HelloReply {
 }
 
 fn read_features(fields: &mut FieldReader) -> Result<Vec<Bytes>, FieldError> {
-    let features = fields.list("features", 4, |fields| fields.bytes("feature"))?;
-    if features.len() > FEATURES_MAX {
-        return Err(FieldError::Invalid { field: "features", value: features.len() as u64 });
-    }
-    Ok(features)
+    fields.short_list("features", 4, FEATURES_MAX, |fields| {
+        fields.short_bytes("feature", NAME_BYTES_MAX)
+    })
 }
 
 fn read_size(fields: &mut FieldReader, name: &'static str) -> Result<usize, FieldError> {

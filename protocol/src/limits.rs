@@ -19,8 +19,15 @@ pub const IDEMPOTENCY_ID_BYTES: std::ops::RangeInclusive<usize> = 16..=255;
 /// The longest list of features in a hello.
 pub const FEATURES_MAX: usize = 64;
 
+/// The longest name in a hello: of a feature, of the client, of the server.
+pub const NAME_BYTES_MAX: usize = 255;
+
 /// The longest credentials in a hello, in bytes.
 pub const CREDENTIALS_BYTES_MAX: usize = 16 << 10;
+
+/// The longest hello frame, counted as its length field counts. Until a server knows whom it talks
+/// to, it buffers no more than this.
+pub const HELLO_FRAME_BYTES_MAX: usize = 64 << 10;
 
 /// What a server accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,4 +66,6 @@ const _: () = {
     assert!(Limits::DEFAULT.transaction_bytes_max < Limits::DEFAULT.frame_bytes_max);
     assert!(Limits::DEFAULT.value_bytes_max < Limits::DEFAULT.transaction_bytes_max);
     assert!(Limits::DEFAULT.key_bytes_max <= Limits::DEFAULT.system_key_bytes_max);
+    let names = (FEATURES_MAX + 1) * (4 + NAME_BYTES_MAX);
+    assert!(FRAME_HEADER_BYTES + 32 + names + CREDENTIALS_BYTES_MAX <= HELLO_FRAME_BYTES_MAX);
 };

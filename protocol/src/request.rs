@@ -87,7 +87,7 @@ impl Opcode {
 
     /// The opcode with this number.
     pub fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|opcode| *opcode as u8 == code)
+        BY_CODE.get(usize::from(code)).copied().flatten()
     }
 
     /// The opcode of the answer.
@@ -95,6 +95,17 @@ impl Opcode {
         self as u8 | Self::RESPONSE
     }
 }
+
+/// The opcodes by their numbers, for one look a frame.
+static BY_CODE: [Option<Opcode>; 64] = {
+    let mut by_code = [None; 64];
+    let mut at = 0;
+    while at < Opcode::ALL.len() {
+        by_code[Opcode::ALL[at] as usize] = Some(Opcode::ALL[at]);
+        at += 1;
+    }
+    by_code
+};
 
 /// The id of a server-held transaction: random, so that it can't be guessed.
 pub type TransactionId = [u8; 16];
@@ -117,7 +128,7 @@ pub struct RangeOptions {
 }
 
 /// What a client asks. Where a `version` is `None`, the newest is meant, and the answer tells which
-/// one that was.
+/// one that was. On the wire `None` is 0, for versions as for times: nothing happened at 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Opens the connection.
@@ -360,11 +371,12 @@ impl Request {
         }
     }
 
-    /// Appends the request as a frame.
-    pub fn write_frame(&self, buffer: &mut BytesMut, flags: Flags, request_id: u32) {
+    /// Appends the request as a frame and returns the length that the frame states; see
+    /// [`write_frame`].
+    pub fn write_frame(&self, buffer: &mut BytesMut, flags: Flags, request_id: u32) -> usize {
         write_frame(buffer, self.opcode() as u8, flags, request_id, |buffer| {
             self.write_fields(buffer);
-        });
+        })
     }
 
     /// Writes the payload's fields.
@@ -462,23 +474,23 @@ impl Request {
             Opcode::Cancel => Self::Cancel { request_id: fields.u32("request_id")? },
             Opcode::ReadVersion => Self::ReadVersion,
             Opcode::Get => Self::Get {
-                version: read_version(fields)?,
+                version: read_version(fields, "version")?,
                 keyspace: read_keyspace(fields)?,
                 key: fields.bytes("key")?,
             },
             Opcode::GetBatch => Self::GetBatch {
-                version: read_version(fields)?,
+                version: read_version(fields, "version")?,
                 keyspace: read_keyspace(fields)?,
                 keys: read_keys(fields)?,
             },
             Opcode::GetKey => Self::GetKey {
-                version: read_version(fields)?,
+                version: read_version(fields, "version")?,
                 keyspace: read_keyspace(fields)?,
                 selector: read_selector(fields)?,
                 end: fields.bytes("keyspace_end")?,
             },
             Opcode::GetRange => Self::GetRange {
-                version: read_version(fields)?,
+                version: read_version(fields, "version")?,
                 keyspace: read_keyspace(fields)?,
                 range: read_range(fields)?,
                 options: read_options(fields)?,
@@ -492,19 +504,19 @@ impl Request {
                 chunk_bytes: fields.u64("chunk_bytes")?,
             },
             Opcode::Watch => Self::Watch {
-                version: read_version(fields)?.unwrap_or_default(),
+                version: read_version(fields, "version")?.unwrap_or_default(),
                 keyspace: read_keyspace(fields)?,
                 key: fields.bytes("key")?,
                 value: fields.option("has_value", |fields| fields.bytes("value"))?,
             },
-            Opcode::Pin => Self::Pin { version: read_version(fields)? },
+            Opcode::Pin => Self::Pin { version: read_version(fields, "version")? },
             Opcode::Unpin => Self::Unpin { pin: fields.u64("pin")? },
             Opcode::Commit => Self::Commit(read_commit(fields)?),
             Opcode::CommitStatus => {
                 Self::CommitStatus { idempotency_id: read_idempotency_id(fields)? }
             }
             Opcode::TxnBegin => Self::TxnBegin {
-                version: read_version(fields)?,
+                version: read_version(fields, "version")?,
                 read_only: fields.bool("read_only")?,
                 timeout_ms: fields.u32("timeout_ms")?,
             },
@@ -548,11 +560,14 @@ fn write_version<S: FieldSink>(sink: &mut S, version: Option<Version>) {
     sink.u64("version", version.unwrap_or(Version::ZERO).0);
 }
 
-fn read_version(fields: &mut FieldReader) -> Result<Option<Version>, FieldError> {
-    match fields.u64("version")? {
+fn read_version(
+    fields: &mut FieldReader,
+    field: &'static str,
+) -> Result<Option<Version>, FieldError> {
+    match fields.u64(field)? {
         0 => Ok(None),
         value if value <= Version::MAX.0 => Ok(Some(Version(value))),
-        value => Err(FieldError::Invalid { field: "version", value }),
+        value => Err(FieldError::Invalid { field, value }),
     }
 }
 
@@ -655,11 +670,11 @@ fn write_commit<S: FieldSink>(sink: &mut S, commit: &Commit) {
 
 fn read_commit(fields: &mut FieldReader) -> Result<Commit, FieldError> {
     Ok(Commit {
-        read_version: read_version(fields)?,
+        read_version: read_version(fields, "version")?,
         read_conflicts: fields.list("read_conflicts", 17, |fields| {
             Ok(ReadConflict {
                 keyspace: read_keyspace(fields)?,
-                since: read_version(fields)?,
+                since: read_version(fields, "since")?,
                 range: read_conflict_range(fields)?,
             })
         })?,

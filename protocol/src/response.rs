@@ -194,9 +194,10 @@ impl Response {
         }
     }
 
-    /// Appends the response as a frame.
-    pub fn write_frame(&self, buffer: &mut BytesMut, flags: Flags, request_id: u32) {
-        write_frame(buffer, self.opcode(), flags, request_id, |buffer| self.write_fields(buffer));
+    /// Appends the response as a frame and returns the length that the frame states; see
+    /// [`write_frame`].
+    pub fn write_frame(&self, buffer: &mut BytesMut, flags: Flags, request_id: u32) -> usize {
+        write_frame(buffer, self.opcode(), flags, request_id, |buffer| self.write_fields(buffer))
     }
 
     /// Writes the payload's fields.
@@ -280,29 +281,31 @@ impl Response {
             | Opcode::TxnWrite
             | Opcode::TxnAddConflict
             | Opcode::TxnAbort => Self::Done(opcode),
-            Opcode::ReadVersion => Self::ReadVersion { version: read_version(fields)? },
+            Opcode::ReadVersion => Self::ReadVersion { version: read_version(fields, "version")? },
             Opcode::Get => Self::Get {
-                version: read_version(fields)?,
+                version: read_version(fields, "version")?,
                 value: fields.option("present", |fields| {
                     Ok(VersionedValue {
-                        version: read_version(fields)?,
+                        version: read_version(fields, "written_at")?,
                         value: fields.bytes("value")?,
                     })
                 })?,
             },
             Opcode::GetBatch | Opcode::TxnGet => Self::GetBatch {
                 opcode,
-                version: read_version(fields)?,
+                version: read_version(fields, "version")?,
                 values: fields.list("values", 1, |fields| {
                     fields.option("present", |fields| fields.bytes("value"))
                 })?,
             },
-            Opcode::GetKey | Opcode::TxnGetKey => {
-                Self::GetKey { opcode, version: read_version(fields)?, key: fields.bytes("key")? }
-            }
+            Opcode::GetKey | Opcode::TxnGetKey => Self::GetKey {
+                opcode,
+                version: read_version(fields, "version")?,
+                key: fields.bytes("key")?,
+            },
             Opcode::GetRange | Opcode::TxnGetRange => Self::GetRange {
                 opcode,
-                version: read_version(fields)?,
+                version: read_version(fields, "version")?,
                 more: fields.bool("more")?,
                 rows: fields.list("rows", 8, |fields| {
                     Ok(KeyValue { key: fields.bytes("key")?, value: fields.bytes("value")? })
@@ -312,8 +315,10 @@ impl Response {
             Opcode::SplitPoints => {
                 Self::SplitPoints { keys: fields.list("keys", 4, |fields| fields.bytes("key"))? }
             }
-            Opcode::Watch => Self::Watch { version: read_version(fields)? },
-            Opcode::Pin => Self::Pin { pin: fields.u64("pin")?, version: read_version(fields)? },
+            Opcode::Watch => Self::Watch { version: read_version(fields, "version")? },
+            Opcode::Pin => {
+                Self::Pin { pin: fields.u64("pin")?, version: read_version(fields, "version")? }
+            }
             Opcode::Commit | Opcode::TxnCommit => {
                 Self::Commit { opcode, result: read_result(fields)? }
             }
@@ -322,7 +327,7 @@ impl Response {
             }
             Opcode::TxnBegin => Self::TxnBegin {
                 transaction: fields.array("transaction")?,
-                version: read_version(fields)?,
+                version: read_version(fields, "version")?,
                 expires_at_ms: fields.u64("expires_at_ms")?,
             },
         })
@@ -338,8 +343,11 @@ pub fn write_get<S: FieldSink>(sink: &mut S, version: Version, value: Option<(Ve
     });
 }
 
-fn read_version(fields: &mut FieldReader) -> Result<Version, FieldError> {
-    fields.u64("version").map(Version)
+fn read_version(fields: &mut FieldReader, field: &'static str) -> Result<Version, FieldError> {
+    match fields.u64(field)? {
+        value if value <= Version::MAX.0 => Ok(Version(value)),
+        value => Err(FieldError::Invalid { field, value }),
+    }
 }
 
 fn write_info<S: FieldSink>(sink: &mut S, info: &ServerInfo) {
@@ -379,7 +387,7 @@ fn write_result<S: FieldSink>(sink: &mut S, result: &CommitResult) {
 fn read_result(fields: &mut FieldReader) -> Result<CommitResult, FieldError> {
     match fields.u8("result")? {
         0 => Ok(CommitResult::Committed {
-            version: read_version(fields)?,
+            version: read_version(fields, "version")?,
             order: fields.u16("order")?,
         }),
         1 => Ok(CommitResult::Conflicted {
