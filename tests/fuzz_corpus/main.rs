@@ -1,0 +1,45 @@
+//! What the fuzz targets have been given and have found, replayed on a stable toolchain: every file
+//! of `fuzz/seeds/TARGET/` and `fuzz/regressions/TARGET/` goes through the target's check.
+
+use std::path::{Path, PathBuf};
+
+#[path = "../../fuzz/checks/frame.rs"]
+mod frame;
+#[path = "../../fuzz/checks/request.rs"]
+mod request;
+#[path = "../../fuzz/checks/response.rs"]
+mod response;
+
+fn files(kind: &str, target: &str) -> Vec<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(kind).join(target);
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    entries.map(|entry| entry.expect("a readable directory").path()).collect()
+}
+
+fn replay(target: &str, check: fn(&[u8])) {
+    let seeds = files("seeds", target);
+    assert!(!seeds.is_empty(), "{target} has seeds");
+    for path in seeds.into_iter().chain(files("regressions", target)) {
+        let data = std::fs::read(&path).expect("a readable file");
+        let ends = (0..data.len().min(200)).chain([data.len()]);
+        for end in ends {
+            let outcome = std::panic::catch_unwind(|| check(&data[..end]));
+            assert!(outcome.is_ok(), "the first {end} bytes of {}", path.display());
+        }
+    }
+}
+
+#[test]
+fn frame() {
+    replay("frame", frame::frame);
+}
+
+#[test]
+fn request() {
+    replay("request", request::request);
+}
+
+#[test]
+fn response() {
+    replay("response", response::response);
+}
