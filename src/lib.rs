@@ -2,6 +2,9 @@
 
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod clock;
 pub mod engine;
+pub mod random;
 #[cfg(feature = "server")]
 pub mod server;
+pub mod vfs;

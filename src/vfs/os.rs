@@ -1,0 +1,188 @@
+//! The real disk.
+//!
+//! A thin face on the operating system: positioned reads and writes, `fallocate`, `fdatasync`,
+//! `fsync` also of directories, and `flock`. Interrupted calls are taken up again; everything else
+//! that goes wrong is reported once and not tried again.
+
+use std::{
+    ffi::OsString,
+    fs, io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{FallocateFlags, FlockOperation};
+
+use super::{File, LockGuard, Vfs, VfsError};
+
+/// The operating system's file system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OsVfs;
+
+impl Vfs for OsVfs {
+    fn create(&self, path: &Path) -> Result<Box<dyn File>, VfsError> {
+        let file = fs::File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(path)
+            .map_err(|error| VfsError::new("create", path, error))?;
+        Ok(Box::new(OsFile { file, path: path.to_path_buf() }))
+    }
+
+    fn open(&self, path: &Path) -> Result<Box<dyn File>, VfsError> {
+        let file = fs::File::options()
+            .read(true)
+            .write(true)
+            .open(path)
+            .map_err(|error| VfsError::new("open", path, error))?;
+        Ok(Box::new(OsFile { file, path: path.to_path_buf() }))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<(), VfsError> {
+        fs::rename(from, to).map_err(|error| VfsError::new("rename a file to", to, error))
+    }
+
+    fn remove(&self, path: &Path) -> Result<(), VfsError> {
+        fs::remove_file(path).map_err(|error| VfsError::new("remove", path, error))
+    }
+
+    fn create_directory(&self, path: &Path) -> Result<(), VfsError> {
+        match fs::create_dir(path) {
+            Err(_) if path.is_dir() => Ok(()),
+            result => result.map_err(|error| VfsError::new("create the directory", path, error)),
+        }
+    }
+
+    fn list(&self, directory: &Path) -> Result<Vec<OsString>, VfsError> {
+        let list = || -> io::Result<Vec<OsString>> {
+            fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect()
+        };
+        let mut names = list().map_err(|error| VfsError::new("list", directory, error))?;
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn exists(&self, path: &Path) -> Result<bool, VfsError> {
+        path.try_exists().map_err(|error| VfsError::new("look for", path, error))
+    }
+
+    fn sync_directory(&self, directory: &Path) -> Result<(), VfsError> {
+        fs::File::open(directory)
+            .and_then(|file| file.sync_all())
+            .map_err(|error| VfsError::new("sync the directory", directory, error))
+    }
+
+    fn lock(&self, path: &Path) -> Result<Box<dyn LockGuard>, VfsError> {
+        let lock = || -> io::Result<OsLock> {
+            let mut options = fs::File::options();
+            let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
+            rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+            Ok(OsLock { _file: file })
+        };
+        match lock() {
+            Ok(lock) => Ok(Box::new(lock)),
+            Err(error) => Err(VfsError::new("lock", path, error)),
+        }
+    }
+}
+
+/// A file of the operating system.
+#[derive(Debug)]
+struct OsFile {
+    file: fs::File,
+    path: PathBuf,
+}
+
+impl OsFile {
+    fn error(&self, operation: &'static str, error: impl Into<io::Error>) -> VfsError {
+        VfsError::new(operation, &self.path, error.into())
+    }
+}
+
+impl File for OsFile {
+    fn len(&self) -> Result<u64, VfsError> {
+        let metadata = self.file.metadata().map_err(|error| self.error("measure", error))?;
+        Ok(metadata.len())
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), VfsError> {
+        self.file.read_exact_at(buffer, offset).map_err(|error| self.error("read", error))
+    }
+
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> Result<(), VfsError> {
+        self.file.write_all_at(bytes, offset).map_err(|error| self.error("write", error))
+    }
+
+    fn allocate(&self, bytes: u64) -> Result<(), VfsError> {
+        loop {
+            match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), 0, bytes) {
+                Ok(()) => return Ok(()),
+                Err(rustix::io::Errno::INTR) => {}
+                // Some file systems can't reserve; a longer file is then the best there is.
+                Err(rustix::io::Errno::OPNOTSUPP) => {
+                    return if self.len()? < bytes { self.set_len(bytes) } else { Ok(()) };
+                }
+                Err(error) => return Err(self.error("reserve space for", error)),
+            }
+        }
+    }
+
+    fn set_len(&self, bytes: u64) -> Result<(), VfsError> {
+        self.file.set_len(bytes).map_err(|error| self.error("set the length of", error))
+    }
+
+    fn sync_data(&self) -> Result<(), VfsError> {
+        self.file.sync_data().map_err(|error| self.error("sync", error))
+    }
+
+    fn sync_all(&self) -> Result<(), VfsError> {
+        self.file.sync_all().map_err(|error| self.error("sync", error))
+    }
+}
+
+/// The lock goes with the open file.
+#[derive(Debug)]
+struct OsLock {
+    _file: fs::File,
+}
+
+impl LockGuard for OsLock {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_created_once_written_read_and_renamed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, other) = (directory.path().join("a"), directory.path().join("b"));
+        let file = OsVfs.create(&path).unwrap();
+        assert_eq!(OsVfs.create(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        file.allocate(4096).unwrap();
+        file.write_all_at(b"plinth", 4090).unwrap();
+        file.sync_data().unwrap();
+        assert_eq!(file.len().unwrap(), 4096);
+        let mut bytes = [1; 8];
+        file.read_exact_at(&mut bytes, 4088).unwrap();
+        assert_eq!(&bytes, b"\0\0plinth");
+        let past_the_end = file.read_exact_at(&mut bytes, 4089).unwrap_err();
+        assert_eq!(past_the_end.kind(), io::ErrorKind::UnexpectedEof);
+        OsVfs.rename(&path, &other).unwrap();
+        OsVfs.sync_directory(directory.path()).unwrap();
+        assert_eq!(OsVfs.list(directory.path()).unwrap(), ["b"]);
+        assert!(!OsVfs.exists(&path).unwrap());
+        let missing = OsVfs.open(&path).unwrap_err();
+        assert!(missing.to_string().contains(&path.display().to_string()), "{missing}");
+    }
+
+    #[test]
+    fn a_lock_excludes_others_until_it_is_dropped() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("LOCK");
+        let lock = OsVfs.lock(&path).unwrap();
+        assert_eq!(OsVfs.lock(&path).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(lock);
+        OsVfs.lock(&path).unwrap();
+    }
+}
