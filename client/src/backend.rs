@@ -4,7 +4,7 @@
 //! once. A backend offers versioned primitives only: the engine in process, a server over TCP, and
 //! whatever can answer at a version and commit atomically against conflict ranges.
 
-use std::future::Future;
+use std::{future::Future, path::Path};
 
 use bytes::Bytes;
 use plinth_protocol::{
@@ -52,6 +52,12 @@ pub trait Backend: Clone + Send + Sync + 'static {
 
     /// What the backend accepts. Constant once connected.
     fn limits(&self) -> Limits;
+
+    /// Whether the answer to a commit can get lost on its way, so that commits need an idempotency
+    /// id to be asked for again.
+    fn may_lose_answers(&self) -> bool {
+        true
+    }
 
     /// The snapshot at a version that the caller knows from elsewhere; nothing keeps it alive.
     fn snapshot_at(&self, version: Version) -> Self::Snapshot;
@@ -131,4 +137,13 @@ pub trait Backend: Clone + Send + Sync + 'static {
         range: KeyRange,
         chunk_bytes: u64,
     ) -> impl Future<Output = Result<Vec<Bytes>, Error>> + Send;
+}
+
+/// A backend that is opened from a directory, in this process.
+pub trait OpenBackend: Backend {
+    /// How it is opened.
+    type Options: Default;
+
+    /// Opens what is in the directory; makes an empty database where there is nothing.
+    fn open(path: &Path, options: Self::Options) -> Result<Self, Error>;
 }

@@ -1,7 +1,45 @@
 //! Plinth's client: a database, its transactions, and the backends that carry them.
+//!
+//! ```no_run
+//! # use plinth_client::{Backend, Database};
+//! # async fn example<B: Backend>(db: Database<B>) -> Result<(), plinth_client::Error> {
+//! let visits = db
+//!     .transact(|tx| async move {
+//!         tx.atomic(plinth_client::AtomicOp::Add, "visits", 1_u64.to_le_bytes());
+//!         tx.get("visits").await
+//!     })
+//!     .await?;
+//! # drop(visits);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - [`Database`] hands out transactions and runs the retry loop.
+//! - [`Transaction`] is all of FoundationDB's transaction semantics, written once, over any
+//!   [`Backend`]: read-your-writes, conflict ranges, key selectors, atomic operations, versionstamps,
+//!   watches, options, back-off.
+//! - [`Backend`] is what a transaction stands on: reads at a version, and an atomic commit.
+//!   The `plinthdb` crate has one with the engine in process.
+
 #![forbid(unsafe_code)]
 
 pub mod backend;
+mod database;
+mod into_bytes;
+mod lock;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod transaction;
 
-pub use backend::{Backend, RangeChunk, Read, Snapshot};
+pub use backend::{Backend, OpenBackend, RangeChunk, Read, Snapshot};
+pub use database::Database;
+pub use into_bytes::IntoBytes;
 pub use plinth_protocol as protocol;
+pub use plinth_protocol::{
+    AtomicOp, Durability, Error, ErrorCode, KeyRange, KeySelector, KeyspaceId, Version,
+    Versionstamp, response::KeyValue, response::VersionedValue,
+};
+pub use transaction::{
+    Page, RangeRead, RangeStream, SnapshotReads, StreamingMode, Transaction, TransactionOption,
+    TransactionOptions, Watch,
+};

@@ -1,0 +1,322 @@
+//! Range reads: one page of rows between two key selectors.
+//!
+//! A page ends where its streaming mode, its byte target or its row limit says. Each row counts with
+//! its key, its value and eight bytes; a page that begins holds one row at least. `more` is true
+//! whenever a limit ended the page, even if nothing is left after it; false is a promise that
+//! nothing is.
+
+use bytes::Bytes;
+use plinth_protocol::{
+    Error, ErrorCode, KeyRange, KeySelector, range::key_after, response::KeyValue,
+};
+
+use super::{
+    Transaction,
+    scan::{Scan, Source},
+    selector::{Resolved, fold_or_equal},
+    write::outside,
+};
+use crate::{Backend, IntoBytes, RangeChunk, Snapshot};
+
+/// A page of a range: its rows, and whether there may be more.
+pub type Page = RangeChunk;
+
+/// What a row counts beside its key and value.
+const ROW_BYTES: usize = 8;
+/// The most bytes of a page that nothing else bounds.
+const SERIAL_BYTES: usize = 80_000;
+/// The most bytes of a page in `Exact` mode: it ends by its own limits, so this is only a net.
+const ITERATOR_BYTES: [usize; 10] =
+    [4096, 6144, 9216, 13824, 20736, 31104, 46656, 69984, 80_000, 120_000];
+
+/// How large the pages of a range are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StreamingMode {
+    /// The caller wants everything soon: large pages.
+    WantAll,
+    /// Small pages first, larger ones the longer the caller goes on.
+    #[default]
+    Iterator,
+    /// Exactly the rows or bytes asked for, in one page.
+    Exact,
+    /// Pages of 256 bytes.
+    Small,
+    /// Pages of 1,000 bytes.
+    Medium,
+    /// Pages of 4,096 bytes.
+    Large,
+    /// Pages of 80,000 bytes, for one reader that goes through everything.
+    Serial,
+}
+
+/// What to read of a range, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RangeRead {
+    /// The first key: what this resolves to.
+    pub begin: KeySelector,
+    /// The key after the last: what this resolves to.
+    pub end: KeySelector,
+    /// The most rows; 0 for no limit.
+    pub rows_max: u32,
+    /// Enough bytes; 0 for no limit but the mode's.
+    pub bytes_target: u32,
+    /// How large the page may be.
+    pub mode: StreamingMode,
+    /// Which page of the same range this is, from 1; counts in `Iterator` mode.
+    pub iteration: u32,
+    /// Whether to read from the end to the beginning.
+    pub reverse: bool,
+}
+
+impl RangeRead {
+    /// Every key `k` with `begin <= k < end`.
+    pub fn new(begin: impl IntoBytes, end: impl IntoBytes) -> Self {
+        Self::between(
+            KeySelector::first_greater_or_equal(begin.into_bytes()),
+            KeySelector::first_greater_or_equal(end.into_bytes()),
+        )
+    }
+
+    /// Every key from what `begin` resolves to, to before what `end` resolves to.
+    pub fn between(begin: KeySelector, end: KeySelector) -> Self {
+        Self {
+            begin,
+            end,
+            rows_max: 0,
+            bytes_target: 0,
+            mode: StreamingMode::default(),
+            iteration: 1,
+            reverse: false,
+        }
+    }
+
+    /// Every key that begins with `prefix`.
+    pub fn prefix(prefix: impl IntoBytes) -> Self {
+        let begin = prefix.into_bytes();
+        let end = plinth_protocol::range::prefix_end(&begin)
+            .unwrap_or_else(|| Bytes::from_static(b"\xFF"));
+        Self::new(begin, end)
+    }
+
+    /// At most so many rows.
+    pub fn rows_max(self, rows_max: u32) -> Self {
+        Self { rows_max, ..self }
+    }
+
+    /// No more rows once so many bytes have come together.
+    pub fn bytes_target(self, bytes_target: u32) -> Self {
+        Self { bytes_target, ..self }
+    }
+
+    /// In pages of this size.
+    pub fn mode(self, mode: StreamingMode) -> Self {
+        Self { mode, ..self }
+    }
+
+    /// From the end to the beginning.
+    pub fn reversed(self) -> Self {
+        Self { reverse: true, ..self }
+    }
+
+    /// The bytes that end a page; 0 for no end.
+    fn page_bytes(&self) -> Result<usize, Error> {
+        let by_mode = match self.mode {
+            StreamingMode::Exact if self.rows_max == 0 && self.bytes_target == 0 => {
+                return Err(ErrorCode::EXACT_MODE_WITHOUT_LIMITS.into());
+            }
+            StreamingMode::Exact => usize::MAX,
+            StreamingMode::Iterator => {
+                let at = (self.iteration as usize).checked_sub(1).ok_or_else(|| {
+                    Error::new(
+                        ErrorCode::CLIENT_INVALID_OPERATION,
+                        "The iterations of a range are counted from 1",
+                    )
+                })?;
+                let last = ITERATOR_BYTES.len() - 1;
+                ITERATOR_BYTES.get(at.min(last)).copied().unwrap_or(SERIAL_BYTES)
+            }
+            StreamingMode::Small => 256,
+            StreamingMode::Medium => 1000,
+            StreamingMode::Large => 4096,
+            StreamingMode::Serial | StreamingMode::WantAll => SERIAL_BYTES,
+        };
+        let target = match self.bytes_target {
+            0 => usize::MAX,
+            target => target as usize,
+        };
+        Ok(by_mode.min(target))
+    }
+}
+
+impl From<KeyRange> for RangeRead {
+    fn from(range: KeyRange) -> Self {
+        Self::new(range.begin, range.end)
+    }
+}
+
+/// A page, and what is to be known of how it came about.
+struct Outcome {
+    page: Page,
+    is_before_first: bool,
+    is_after_last: bool,
+}
+
+impl<B: Backend> Transaction<B> {
+    /// Reads one page of a range. [`Transaction::range`] goes through all of them.
+    pub async fn get_range(&self, read: impl Into<RangeRead>) -> Result<Page, Error> {
+        self.read_page(read.into(), false).await
+    }
+
+    pub(super) async fn read_page(
+        &self,
+        read: RangeRead,
+        is_snapshot: bool,
+    ) -> Result<Page, Error> {
+        let (source, read, page_bytes) = {
+            let mut state = self.admitted()?;
+            for selector in [&read.begin, &read.end] {
+                if selector.key.as_ref() > state.max_read_key() {
+                    return Err(outside(&selector.key));
+                }
+            }
+            let page_bytes = read.page_bytes()?;
+            let limits = self.limits();
+            let cut = |selector: KeySelector| {
+                let key = state.cut_end(selector.key, &limits);
+                fold_or_equal(KeySelector { key, ..selector })
+            };
+            let (begin, end) = (cut(read.begin), cut(read.end));
+            if begin.offset >= end.offset && begin.key >= end.key {
+                return Ok(Page::default());
+            }
+            let source = Source::new(self, &mut state, is_snapshot);
+            (source, RangeRead { begin, end, ..read }, page_bytes)
+        };
+        let is_plain = read.begin.offset == 1 && read.end.offset == 1;
+        let widest = if is_plain {
+            KeyRange { begin: read.begin.key.clone(), end: read.end.key.clone() }
+        } else {
+            KeyRange { begin: Bytes::new(), end: source.end.clone() }
+        };
+        let reading = source.read_page(self, &read, page_bytes);
+        let covered = |outcome: &Outcome| covered(&read, outcome, &source.end);
+        self.read_under_way(&source, is_snapshot, widest, reading, covered)
+            .await
+            .map(|outcome| outcome.page)
+    }
+}
+
+impl<S: Snapshot> Source<S> {
+    async fn read_page<B: Backend<Snapshot = S>>(
+        &self,
+        transaction: &Transaction<B>,
+        read: &RangeRead,
+        page_bytes: usize,
+    ) -> Result<Outcome, Error> {
+        let begin = self.resolve_end(transaction, &read.begin).await?;
+        let end = self.resolve_end(transaction, &read.end).await?;
+        let mut outcome = Outcome {
+            page: Page::default(),
+            is_before_first: begin.is_before_first || end.is_before_first,
+            is_after_last: begin.is_after_last || end.is_after_last,
+        };
+        if begin.key < end.key {
+            let range = KeyRange { begin: begin.key, end: end.key };
+            let scan = Scan::new(self, range, read.reverse, false);
+            let rows_max = if read.rows_max == 0 { usize::MAX } else { read.rows_max as usize };
+            outcome.page = fill(transaction, scan, rows_max, page_bytes).await?;
+        }
+        Ok(outcome)
+    }
+
+    /// An end of a range: a selector of the first key from its own on needs no looking up.
+    async fn resolve_end<B: Backend<Snapshot = S>>(
+        &self,
+        transaction: &Transaction<B>,
+        selector: &KeySelector,
+    ) -> Result<Resolved, Error> {
+        if selector.offset == 1 {
+            let key = selector.key.clone();
+            return Ok(Resolved { key, is_before_first: false, is_after_last: false });
+        }
+        self.resolve(transaction, selector).await
+    }
+}
+
+/// Reads rows until a limit is reached or nothing is left.
+async fn fill<B: Backend>(
+    transaction: &Transaction<B>,
+    mut scan: Scan<'_, B::Snapshot>,
+    rows_max: usize,
+    page_bytes: usize,
+) -> Result<Page, Error> {
+    let mut page = Page::default();
+    let mut bytes = 0_usize;
+    loop {
+        let rows_wanted = if rows_max == usize::MAX { 0 } else { rows_max - page.rows.len() };
+        let bytes_wanted = if page_bytes == usize::MAX { 0 } else { page_bytes - bytes };
+        let mut piece = scan.next(transaction, rows_wanted, bytes_wanted).await?;
+        let room = rows_max - page.rows.len();
+        let taken = rows_within(&piece.rows, room, page_bytes, &mut bytes);
+        let is_full = taken == room || bytes >= page_bytes;
+        piece.rows.truncate(taken);
+        if page.rows.is_empty() {
+            page.rows = piece.rows;
+        } else {
+            page.rows.append(&mut piece.rows);
+        }
+        if is_full {
+            page.more = true;
+            return Ok(page);
+        }
+        if piece.is_blocked {
+            return Err(super::read::unreadable());
+        }
+        if piece.is_last {
+            return Ok(page);
+        }
+    }
+}
+
+/// How many of the rows the page takes; adds their bytes to `bytes`.
+fn rows_within(rows: &[KeyValue], room: usize, page_bytes: usize, bytes: &mut usize) -> usize {
+    let mut taken = 0;
+    for row in rows.iter().take(room) {
+        if *bytes >= page_bytes {
+            break;
+        }
+        *bytes += row.key.len() + row.value.len() + ROW_BYTES;
+        taken += 1;
+    }
+    taken
+}
+
+/// What a range read has depended on: any other key written changes nothing in its answer.
+fn covered(read: &RangeRead, outcome: &Outcome, keyspace_end: &Bytes) -> KeyRange {
+    let (begin, end) = (&read.begin, &read.end);
+    let page = &outcome.page;
+    let (mut low, mut high) = match (begin.key < end.key, read.reverse) {
+        (false, _) => (&end.key, &begin.key),
+        (true, false) if page.more && end.offset > 0 => (&begin.key, &begin.key),
+        (true, true) if page.more && begin.offset <= 1 => (&end.key, &end.key),
+        (true, _) => (&begin.key, &end.key),
+    };
+    let first_key = Bytes::new();
+    if outcome.is_before_first && begin.offset <= 0 {
+        low = &first_key;
+    }
+    if outcome.is_after_last && end.offset > 0 {
+        high = keyspace_end;
+    }
+    let mut range = KeyRange { begin: low.clone(), end: high.clone() };
+    if let (Some(first), Some(last)) = (page.rows.first(), page.rows.last()) {
+        let (least, greatest) = if read.reverse { (last, first) } else { (first, last) };
+        if (read.reverse || begin.offset <= 0) && least.key < range.begin {
+            range.begin = least.key.clone();
+        }
+        if (!read.reverse || end.offset > 0) && range.end <= greatest.key {
+            range.end = key_after(&greatest.key);
+        }
+    }
+    range
+}

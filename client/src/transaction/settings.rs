@@ -1,0 +1,156 @@
+//! Setting options, and what a transaction tells of itself.
+
+use plinth_protocol::{
+    ConflictRange, Error, ErrorCode, KeyRange, Version, limits::IDEMPOTENCY_ID_BYTES,
+};
+
+use super::{
+    Transaction,
+    conflicts::merge_ranges,
+    options::{SystemKeys, TransactionOption},
+    overlay::possible_keys,
+    state::State,
+};
+use crate::Backend;
+
+/// The least size limit that can be set.
+const SIZE_LIMIT_MIN: usize = 32;
+
+impl<B: Backend> Transaction<B> {
+    /// Sets an option. A value that can't be is a stored error: the next read or the commit fails.
+    pub fn set_option(&self, option: TransactionOption) {
+        let mut state = self.state();
+        if let Err(error) = self.apply_option(&mut state, option) {
+            state.store_error(error);
+        }
+        drop(state);
+        // What waits has to look at the deadline again.
+        self.inner.changed.notify_waiters();
+    }
+
+    fn apply_option(
+        &self,
+        state: &mut State<B::Snapshot>,
+        option: TransactionOption,
+    ) -> Result<(), Error> {
+        let is_touched = state.is_touched;
+        let options = &mut state.options;
+        match option {
+            TransactionOption::Timeout(timeout) => options.timeout = timeout,
+            TransactionOption::RetryLimit(limit) => options.retry_limit = limit,
+            TransactionOption::MaxRetryDelay(delay) => options.max_retry_delay = delay,
+            TransactionOption::SizeLimit(limit) => {
+                let max = self.limits().transaction_bytes_max;
+                if !(SIZE_LIMIT_MIN..=max).contains(&limit) {
+                    let text = format!("A size limit is between {SIZE_LIMIT_MIN} and {max} bytes");
+                    return Err(Error::new(ErrorCode::INVALID_OPTION_VALUE, text));
+                }
+                options.size_limit = Some(limit);
+            }
+            TransactionOption::ReadYourWritesDisable => {
+                if is_touched {
+                    return Err(Error::new(
+                        ErrorCode::CLIENT_INVALID_OPERATION,
+                        "Read-your-writes can only be disabled before any read or write",
+                    ));
+                }
+                options.read_your_writes = false;
+            }
+            TransactionOption::SnapshotReadYourWritesEnable => {
+                options.snapshot_read_your_writes += 1;
+            }
+            TransactionOption::SnapshotReadYourWritesDisable => {
+                options.snapshot_read_your_writes -= 1;
+            }
+            TransactionOption::NextWriteNoWriteConflictRange => state.is_next_write_silent = true,
+            TransactionOption::ReportConflictingKeys => options.report_conflicting_keys = true,
+            TransactionOption::AutomaticIdempotency(on) => options.automatic_idempotency = on,
+            TransactionOption::IdempotencyId(id) => {
+                if !IDEMPOTENCY_ID_BYTES.contains(&id.len()) {
+                    return Err(Error::new(
+                        ErrorCode::INVALID_OPTION,
+                        "An idempotency id has 16 to 255 bytes",
+                    ));
+                }
+                options.idempotency_id = Some(id);
+            }
+            TransactionOption::ReadSystemKeys => {
+                options.system_keys = options.system_keys.max(SystemKeys::Read);
+            }
+            TransactionOption::AccessSystemKeys => options.system_keys = SystemKeys::ReadWrite,
+            TransactionOption::RawAccess => options.raw_access = true,
+            TransactionOption::BypassUnreadable => options.bypass_unreadable = true,
+            TransactionOption::UsedDuringCommitProtectionDisable => {
+                options.used_during_commit_protection = false;
+            }
+            TransactionOption::Durability(durability) => options.durability = Some(durability),
+            TransactionOption::NotAfter(ms) => options.not_after_ms = Some(ms),
+        }
+        Ok(())
+    }
+
+    /// About how many bytes the transaction has come to: what the size limit looks at.
+    pub fn approximate_size(&self) -> Result<usize, Error> {
+        Ok(self.admitted()?.size)
+    }
+
+    /// The commit version; `None` before the commit, and after one that wrote nothing.
+    pub fn committed_version(&self) -> Option<Version> {
+        self.state().committed_version
+    }
+
+    /// What the transaction has read in this keyspace, as far as the conflict check is concerned:
+    /// ranges in order, none overlapping or adjacent.
+    pub fn read_conflict_ranges(&self) -> Result<Vec<KeyRange>, Error> {
+        let mut state = self.telling()?;
+        Ok(state.read_conflicts.ranges(self.keyspace))
+    }
+
+    /// What the transaction will be seen to have written in this keyspace: ranges in order, none
+    /// overlapping or adjacent. A versionstamped key counts with all that it can become.
+    pub fn write_conflict_ranges(&self) -> Result<Vec<KeyRange>, Error> {
+        let state = self.telling()?;
+        let own =
+            state.writes.mutations.iter().enumerate().filter(|(_, mutation)| {
+                mutation.adds_conflict && mutation.keyspace == self.keyspace
+            });
+        let mut ranges: Vec<_> = own
+            .map(|(index, mutation)| {
+                use plinth_protocol::MutationOp as Op;
+                match &mutation.op {
+                    Op::ClearRange { begin, end } => KeyRange::new(begin.clone(), end.clone()),
+                    Op::SetVersionstampedKey { key, offset, .. } => {
+                        possible_keys(key, *offset, state.writes.stamp_floor(index))
+                    }
+                    Op::Set { key, .. }
+                    | Op::Clear { key }
+                    | Op::Atomic { key, .. }
+                    | Op::SetVersionstampedValue { key, .. } => KeyRange::point(key),
+                }
+            })
+            .collect();
+        let explicit = state.write_conflicts.iter();
+        let explicit = explicit.filter(|conflict| conflict.keyspace == self.keyspace);
+        ranges.extend(explicit.map(|conflict| ConflictRange::to_range(&conflict.range)));
+        Ok(merge_ranges(ranges))
+    }
+
+    /// Which of the transaction's reads in this keyspace made its commit conflict, if it did and
+    /// [`TransactionOption::ReportConflictingKeys`] was set: ranges in order.
+    pub fn conflicting_ranges(&self) -> Vec<KeyRange> {
+        let state = self.state();
+        let own = state.conflicting.iter().filter(|(keyspace, _)| *keyspace == self.keyspace);
+        merge_ranges(own.map(|(_, range)| range.clone()).collect())
+    }
+
+    /// The state, if nothing has gone wrong with the transaction that makes it unknowable.
+    fn telling(&self) -> Result<std::sync::MutexGuard<'_, State<B::Snapshot>>, Error> {
+        let mut state = self.state();
+        state.check_deadline();
+        let error = state.ended.as_ref().or(state.stored_error.as_ref());
+        match error.or(state.read_failure.as_ref()).cloned() {
+            Some(error) => Err(error),
+            None => Ok(state),
+        }
+    }
+}
