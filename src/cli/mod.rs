@@ -3,11 +3,19 @@
 //! A subcommand is a variant of [`Command`], its arguments a [`clap::Args`] struct in its own file,
 //! and a function that runs it and answers an [`Exit`].
 
+pub mod bench;
+mod progress;
+pub mod rows;
 pub mod settings;
+pub mod target;
 
-use std::process::ExitCode;
+use std::{
+    io::{Write as _, stderr},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
+use plinth_protocol::Error;
 
 /// A transactional, ordered key-value database in one binary.
 #[derive(Debug, Parser)]
@@ -24,7 +32,10 @@ Exit codes: 0 all went well; 1 it failed, and standard error says why; \
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+#[expect(missing_docs, reason = "each is described at its arguments, for --help")]
+pub enum Command {
+    Bench(bench::Arguments),
+}
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +59,15 @@ impl From<Exit> for ExitCode {
 }
 
 /// Runs the command line that the process was started with.
-#[expect(unreachable_code, reason = "there is no subcommand yet, so parsing never succeeds")]
 pub fn run() -> Exit {
-    match Arguments::parse().command {}
+    match Arguments::parse().command {
+        Command::Bench(arguments) => bench::run(&arguments),
+    }
+}
+
+/// Says on standard error what went wrong and what to do about it.
+fn report_error(error: &Error) -> Exit {
+    // Without a standard error there is nobody to tell; the exit code still does.
+    let _ = writeln!(stderr(), "plinth: {error}: {}", error.code.advice());
+    Exit::Failure
 }

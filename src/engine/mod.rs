@@ -3,8 +3,5 @@
 //! Blocking, without async, ignorant of sockets and sessions; embeddable.
 
 pub mod conflict;
-mod key;
-mod memtable;
 pub mod store;
-mod visible;
 pub mod write;
