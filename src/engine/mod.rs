@@ -3,5 +3,7 @@
 //! Blocking, without async, ignorant of sockets and sessions; embeddable.
 
 pub mod conflict;
+pub mod directory;
 pub mod store;
+pub mod wal;
 pub mod write;

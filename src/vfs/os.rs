@@ -68,7 +68,9 @@ impl Vfs for OsVfs {
     }
 
     fn sync_directory(&self, directory: &Path) -> Result<(), VfsError> {
-        fs::File::open(directory)
+        // The parent of a bare name is the empty path, which means here.
+        let path = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+        fs::File::open(path)
             .and_then(|file| file.sync_all())
             .map_err(|error| VfsError::new("sync the directory", directory, error))
     }

@@ -39,7 +39,7 @@ pub(super) fn after_cut(disk: &Disk, keep: Keep, names: KeepNames, seed: u64) ->
     }
     drop_orphans(&mut durable_names);
     let mut files = BTreeMap::new();
-    for node in durable_names.values() {
+    for (path, node) in &durable_names {
         let Node::File(id) = node else { continue };
         let Some(file) = disk.files.get(id) else { continue };
         let pages = match keep {
@@ -49,8 +49,8 @@ pub(super) fn after_cut(disk: &Disk, keep: Keep, names: KeepNames, seed: u64) ->
             Keep::Torn { sectors } => torn(file, newest_write, sectors),
             Keep::Random => mixed(file, &mut random),
         };
-        files
-            .insert(*id, FileState { durable: pages.clone(), current: pages, pending: Vec::new() });
+        let (path, durable) = (path.clone(), pages.clone());
+        files.insert(*id, FileState { path, durable, current: pages, pending: Vec::new() });
     }
     Disk::from_durable(files, durable_names, disk.next_file())
 }

@@ -52,6 +52,8 @@ pub(super) struct Pending<E> {
 /// A file's bytes, as they are, as they are durable, and what leads from one to the other.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FileState {
+    /// Its newest name.
+    pub(super) path: PathBuf,
     pub(super) durable: Pages,
     pub(super) current: Pages,
     pub(super) pending: Vec<Pending<FileEffect>>,
@@ -148,7 +150,8 @@ impl Disk {
         let file = FileId(self.next_file);
         self.add_name(path, NameEffect::Add { path: path.to_path_buf(), node: Node::File(file) })?;
         self.next_file += 1;
-        self.files.insert(file, FileState::default());
+        let path = path.to_path_buf();
+        self.files.insert(file, FileState { path, ..FileState::default() });
         Ok(file)
     }
 
@@ -167,9 +170,12 @@ impl Disk {
         if from.parent() != to.parent() {
             return Err(io::ErrorKind::CrossesDevices.into());
         }
-        let node = Node::File(self.file(from)?);
+        let file = self.file(from)?;
+        let node = Node::File(file);
         let effect = NameEffect::Rename { from: from.to_path_buf(), to: to.to_path_buf(), node };
-        self.add_name(from, effect)
+        self.add_name(from, effect)?;
+        self.files.entry(file).or_default().path = to.to_path_buf();
+        Ok(())
     }
 
     pub(super) fn remove(&mut self, path: &Path) -> io::Result<()> {

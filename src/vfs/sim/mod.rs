@@ -430,7 +430,7 @@ impl SimVfs {
     fn opened(&self, path: &Path) -> Result<Box<dyn File>, VfsError> {
         let file = self.lock_state().disk.file(path);
         let file = file.map_err(|error| VfsError::new("open", path, error))?;
-        Ok(Box::new(SimFile { vfs: self.clone(), file, path: path.to_path_buf() }))
+        Ok(Box::new(SimFile { vfs: self.clone(), file }))
     }
 }
 
@@ -439,10 +439,14 @@ impl SimVfs {
 struct SimFile {
     vfs: SimVfs,
     file: FileId,
-    path: PathBuf,
 }
 
 impl SimFile {
+    /// Its present name, which it may have got after it was opened.
+    fn path(&self) -> PathBuf {
+        self.vfs.lock_state().disk.files[&self.file].path.clone()
+    }
+
     fn sync(&self, label: &str) -> Result<(), VfsError> {
         let sync = |state: &mut State| {
             state.disk.sync_file(self.file);
@@ -453,7 +457,7 @@ impl SimFile {
                 cut::forget(file, &mut state.random);
             }
         };
-        self.vfs.change("sync", &self.path, label, sync, |_| Ok(()), forget)
+        self.vfs.change("sync", &self.path(), label, sync, |_| Ok(()), forget)
     }
 
     fn change_len(
@@ -462,18 +466,18 @@ impl SimFile {
         label: &str,
         change: impl Fn(&mut State) -> io::Result<()> + Copy,
     ) -> Result<(), VfsError> {
-        self.vfs.change(operation, &self.path, label, change, change, |_| ())
+        self.vfs.change(operation, &self.path(), label, change, change, |_| ())
     }
 }
 
 impl File for SimFile {
     fn len(&self) -> Result<u64, VfsError> {
         let len = |state: &mut State| Ok(state.disk.files[&self.file].current.len());
-        self.vfs.look("measure", &self.path, "len", len)
+        self.vfs.look("measure", &self.path(), "len", len)
     }
 
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), VfsError> {
-        self.vfs.look("read", &self.path, "read", |state| {
+        self.vfs.look("read", &self.path(), "read", |state| {
             if state.disk.files[&self.file].current.read(buffer, offset) {
                 Ok(())
             } else {
@@ -485,7 +489,7 @@ impl File for SimFile {
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> Result<(), VfsError> {
         let write = |state: &mut State| state.write(self.file, bytes, offset);
         let part = |state: &mut State| state.write_part(self.file, bytes, offset);
-        self.vfs.change("write", &self.path, "write", write, part, |_| ())
+        self.vfs.change("write", &self.path(), "write", write, part, |_| ())
     }
 
     fn allocate(&self, bytes: u64) -> Result<(), VfsError> {

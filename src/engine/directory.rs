@@ -1,0 +1,343 @@
+//! The data directory: who may use it, and which database it holds.
+//!
+//! ```text
+//! plinth-data/
+//!   LOCK        locked by the process that has the database open
+//!   IDENTITY    magic, format, database id, checksum: 32 bytes
+//!   log/        the log's segments
+//! ```
+//!
+//! `IDENTITY` is written first of all, under another name, and renamed when it is durable. So a
+//! directory with anything in it and without an `IDENTITY` isn't ours, and is left alone.
+
+use std::{
+    error::Error,
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::vfs::{LockGuard, Vfs, VfsError};
+
+const LOCK: &str = "LOCK";
+const IDENTITY: &str = "IDENTITY";
+const IDENTITY_UNFINISHED: &str = "IDENTITY.new";
+const LOG: &str = "log";
+
+const IDENTITY_BYTES: usize = 32;
+const MAGIC: [u8; 8] = *b"PLINTHDB";
+const FORMAT: u32 = 1;
+
+/// What tells a database from all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DatabaseId(pub [u8; 16]);
+
+impl fmt::Display for DatabaseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// A data directory that this process alone has open, until this is dropped.
+#[derive(Debug)]
+pub struct DataDirectory {
+    path: PathBuf,
+    database_id: DatabaseId,
+    _lock: Box<dyn LockGuard>,
+}
+
+impl DataDirectory {
+    /// Opens a data directory. One that is empty, or isn't there, becomes the directory of a new
+    /// database with this id.
+    pub fn open(
+        vfs: &Arc<dyn Vfs>,
+        path: &Path,
+        new_id: DatabaseId,
+    ) -> Result<Self, DirectoryError> {
+        create_with_parents(&**vfs, path)?;
+        // Before the lock, so that no lock file is left in somebody else's directory.
+        check_ours(&**vfs, path)?;
+        let lock = vfs.lock(&path.join(LOCK)).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => DirectoryError::Locked { path: path.to_path_buf() },
+            _ => DirectoryError::File(error),
+        })?;
+        let database_id = if vfs.exists(&path.join(IDENTITY))? {
+            read_identity(&**vfs, &path.join(IDENTITY))?
+        } else {
+            check_ours(&**vfs, path)?;
+            write_identity(&**vfs, path, new_id)?;
+            new_id
+        };
+        Ok(Self { path: path.to_path_buf(), database_id, _lock: lock })
+    }
+
+    /// Which database it holds.
+    pub fn database_id(&self) -> DatabaseId {
+        self.database_id
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the log's segments are.
+    pub fn log_path(&self) -> PathBuf {
+        self.path.join(LOG)
+    }
+}
+
+fn create_with_parents(vfs: &dyn Vfs, path: &Path) -> Result<(), VfsError> {
+    let mut missing = vec![];
+    for ancestor in path.ancestors().filter(|path| !path.as_os_str().is_empty()) {
+        if vfs.exists(ancestor)? {
+            break;
+        }
+        missing.push(ancestor);
+    }
+    for directory in missing.into_iter().rev() {
+        vfs.create_directory(directory)?;
+        if let Some(parent) = directory.parent() {
+            vfs.sync_directory(parent)?;
+        }
+    }
+    Ok(())
+}
+
+/// Fails if there is anything in the directory, but no identity.
+fn check_ours(vfs: &dyn Vfs, path: &Path) -> Result<(), DirectoryError> {
+    let names = vfs.list(path)?;
+    if names.iter().any(|name| name == IDENTITY) {
+        return Ok(());
+    }
+    // What a start that was cut short may have left.
+    let is_ours = |name: &&std::ffi::OsString| *name != LOCK && *name != IDENTITY_UNFINISHED;
+    match names.iter().find(is_ours) {
+        None => Ok(()),
+        Some(found) => Err(DirectoryError::Foreign { path: path.join(found) }),
+    }
+}
+
+fn write_identity(vfs: &dyn Vfs, path: &Path, id: DatabaseId) -> Result<(), VfsError> {
+    let unfinished = path.join(IDENTITY_UNFINISHED);
+    if vfs.exists(&unfinished)? {
+        vfs.remove(&unfinished)?;
+    }
+    let file = vfs.create(&unfinished)?;
+    file.write_all_at(&encode_identity(id), 0)?;
+    file.sync_all()?;
+    vfs.rename(&unfinished, &path.join(IDENTITY))?;
+    vfs.sync_directory(path)?;
+    path.parent().map_or(Ok(()), |parent| vfs.sync_directory(parent))
+}
+
+fn read_identity(vfs: &dyn Vfs, path: &Path) -> Result<DatabaseId, DirectoryError> {
+    let file = vfs.open(path)?;
+    if file.len()? != IDENTITY_BYTES as u64 {
+        return Err(DirectoryError::Damaged { path: path.to_path_buf() });
+    }
+    let mut bytes = [0; IDENTITY_BYTES];
+    file.read_exact_at(&mut bytes, 0)?;
+    match decode_identity(&bytes) {
+        Some((FORMAT, id)) => Ok(id),
+        Some((format, _)) => Err(DirectoryError::UnknownFormat { path: path.into(), format }),
+        None => Err(DirectoryError::Damaged { path: path.to_path_buf() }),
+    }
+}
+
+/// These 32 bytes have the same meaning in every format, so that every program can say which
+/// format it has met.
+fn encode_identity(id: DatabaseId) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(IDENTITY_BYTES);
+    bytes.extend_from_slice(&MAGIC);
+    bytes.extend_from_slice(&FORMAT.to_le_bytes());
+    bytes.extend_from_slice(&id.0);
+    bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+    bytes
+}
+
+/// The format and the id.
+fn decode_identity(bytes: &[u8; IDENTITY_BYTES]) -> Option<(u32, DatabaseId)> {
+    let (covered, crc) = bytes.split_last_chunk::<4>()?;
+    let (magic, rest) = covered.split_first_chunk::<8>()?;
+    let (format, rest) = rest.split_first_chunk::<4>()?;
+    let id = rest.first_chunk::<16>()?;
+    let is_sound = *magic == MAGIC && u32::from_le_bytes(*crc) == crc32fast::hash(covered);
+    is_sound.then_some((u32::from_le_bytes(*format), DatabaseId(*id)))
+}
+
+/// Why a data directory can't be used.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum DirectoryError {
+    /// The file system failed.
+    File(VfsError),
+    /// Another process has the database open.
+    Locked {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The directory holds something that isn't a database of ours.
+    Foreign {
+        /// What was found in it.
+        path: PathBuf,
+    },
+    /// The identity is damaged.
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The database is in a format that this program doesn't know.
+    UnknownFormat {
+        /// The file that says so.
+        path: PathBuf,
+        /// The format.
+        format: u32,
+    },
+}
+
+impl fmt::Display for DirectoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(error) => write!(f, "the data directory can't be used: {error}"),
+            Self::Locked { path } => write!(
+                f,
+                "another process has the database in {} open; stop it, or choose another data \
+                 directory",
+                path.display()
+            ),
+            Self::Foreign { path } => write!(
+                f,
+                "the data directory is neither empty nor a Plinth database: there is {} and no \
+                 {IDENTITY} file; choose another directory",
+                path.display()
+            ),
+            Self::Damaged { path } => write!(
+                f,
+                "{} is damaged; restore it from a backup of this data directory",
+                path.display()
+            ),
+            Self::UnknownFormat { path, format } => write!(
+                f,
+                "{} says that the database is in format {format}, and this program knows format \
+                 {FORMAT}; use the program that wrote it, or a newer one",
+                path.display()
+            ),
+        }
+    }
+}
+
+impl Error for DirectoryError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::File(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<VfsError> for DirectoryError {
+    fn from(error: VfsError) -> Self {
+        Self::File(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vfs::{
+        OsVfs, SimVfs,
+        sim::{Keep, KeepNames},
+    };
+
+    const ID: DatabaseId = DatabaseId(*b"0123456789abcdef");
+    const OTHER: DatabaseId = DatabaseId([9; 16]);
+
+    fn open(vfs: &SimVfs, id: DatabaseId) -> Result<DataDirectory, DirectoryError> {
+        let vfs: Arc<dyn Vfs> = Arc::new(vfs.clone());
+        DataDirectory::open(&vfs, Path::new("/a/b/data"), id)
+    }
+
+    fn identity() -> PathBuf {
+        PathBuf::from("/a/b/data/IDENTITY")
+    }
+
+    #[test]
+    fn a_directory_is_made_once_and_keeps_its_identity() {
+        let vfs = SimVfs::new();
+        let directory = open(&vfs, ID).unwrap();
+        assert_eq!(directory.database_id(), ID);
+        assert_eq!(directory.log_path(), Path::new("/a/b/data/log"));
+        assert!(matches!(open(&vfs, ID), Err(DirectoryError::Locked { .. })));
+        drop(directory);
+        assert_eq!(open(&vfs.restart(), OTHER).unwrap().database_id(), ID);
+    }
+
+    #[test]
+    fn the_real_disk_does_the_same() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("a/b");
+        let vfs: Arc<dyn Vfs> = Arc::new(OsVfs);
+        let directory = DataDirectory::open(&vfs, &path, ID).unwrap();
+        let second = DataDirectory::open(&vfs, &path, ID).unwrap_err();
+        assert!(second.to_string().contains("another process"), "{second}");
+        drop(directory);
+        assert_eq!(DataDirectory::open(&vfs, &path, OTHER).unwrap().database_id(), ID);
+    }
+
+    #[test]
+    fn a_directory_with_other_things_is_left_alone() {
+        let vfs = SimVfs::new();
+        vfs.put(Path::new("/a/b/data/photo.jpg"), b"x").unwrap();
+        let error = open(&vfs, ID).unwrap_err();
+        assert!(error.to_string().contains("photo.jpg"), "{error}");
+        assert_eq!(vfs.list(Path::new("/a/b/data")).unwrap(), ["photo.jpg"]);
+    }
+
+    #[test]
+    fn damage_and_other_formats_are_named() {
+        let vfs = SimVfs::new();
+        drop(open(&vfs, ID).unwrap());
+        let sound = vfs.bytes(&identity()).unwrap();
+        for bit in 0..sound.len() * 8 {
+            let vfs = vfs.duplicate();
+            vfs.flip_bit(&identity(), bit / 8, bit as u8).unwrap();
+            assert!(matches!(open(&vfs, ID), Err(DirectoryError::Damaged { .. })), "bit {bit}");
+        }
+        for len in 0..sound.len() {
+            vfs.put(&identity(), &sound[..len]).unwrap();
+            assert!(matches!(open(&vfs, ID), Err(DirectoryError::Damaged { .. })), "{len} bytes");
+        }
+        let mut newer = sound;
+        newer[8] = 2;
+        let crc = crc32fast::hash(&newer[..28]);
+        newer[28..].copy_from_slice(&crc.to_le_bytes());
+        vfs.put(&identity(), &newer).unwrap();
+        let error = open(&vfs, ID).unwrap_err();
+        assert!(matches!(error, DirectoryError::UnknownFormat { format: 2, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_power_cut_at_any_call_leaves_a_directory_that_opens_and_an_identity_that_stays() {
+        let whole = SimVfs::new();
+        drop(open(&whole, ID).unwrap());
+        assert!(whole.calls() > 8);
+        for call in 1..=whole.calls() {
+            for seed in 0..20 {
+                let vfs = SimVfs::with_plan(format!("{call}=cut-during").parse().unwrap());
+                assert!(open(&vfs, ID).is_err());
+                let cut = vfs.after_cut(Keep::Random, KeepNames::Any, seed);
+                let first = open(&cut, OTHER).unwrap_or_else(|error| {
+                    panic!("call {call} seed {seed}: {error}");
+                });
+                let again =
+                    open(&cut.after_cut(Keep::Nothing, KeepNames::Any, 0), DatabaseId([8; 16]));
+                assert_eq!(
+                    again.unwrap().database_id(),
+                    first.database_id(),
+                    "call {call} seed {seed}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Opens the log after whatever has happened.
+//!
+//! 1. Segments that were being made are removed; they have never held anything.
+//! 2. The segments are read in order, and their records given to the caller. A segment with a
+//!    successor must end with the record that the successor's header names.
+//! 3. The last segment may have a torn tail. The place where reading ends there is damage if a
+//!    record behind it says that it had been durable, and the end of the log otherwise.
+//! 4. The last segment is written anew from the records that were read and checked, synced, and
+//!    renamed over the old one. What was read may have come from a cache and not from the disk,
+//!    because a sync had failed before; and what was torn is gone for good, so that it can't be
+//!    mistaken for damage later. Older segments were synced before they got a successor.
+//!
+//! A crash at any point of this leaves what the next recovery needs. Memory is bounded by the
+//! longest record and a window.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use plinth_protocol::Version;
+
+use super::{
+    Log, LogError, LogOptions, LogRecord,
+    log::LogEnd,
+    reader::{ReadRecord, SegmentReader},
+    segment::{
+        FIRST_SEGMENT, Name, SEGMENT_HEADER_BYTES, Segment, SegmentHeader, Unfinished, segment_path,
+    },
+};
+use crate::vfs::Vfs;
+
+/// How much of the last segment is gathered before it is written.
+const COPY_BYTES: usize = 1 << 20;
+
+/// What recovery has found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecoveryReport {
+    /// How many segments there were.
+    pub segments: u64,
+    /// How many records were given back.
+    pub records: u64,
+    /// How many transactions were in them.
+    pub transactions: u64,
+    /// The last commit version, if there was one.
+    pub last_version: Option<Version>,
+    /// The highest ceiling, if there was one.
+    pub ceiling: Option<Version>,
+    /// What was cut off, because it had not been synced and was not whole.
+    pub torn_tail: Option<TornTail>,
+}
+
+/// Bytes at the end of the log that were not whole records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TornTail {
+    /// The segment.
+    pub path: PathBuf,
+    /// Where the tail began.
+    pub offset: u64,
+    /// How long it was, up to the last byte that wasn't zero.
+    pub bytes: u64,
+}
+
+/// What is gathered from segment to segment.
+#[derive(Default)]
+struct Progress {
+    report: RecoveryReport,
+    /// The checksum of the last record.
+    previous: u32,
+    last_version: Version,
+}
+
+impl Log {
+    /// Opens the log in this directory, which is made if need be, and gives its records to
+    /// `replay`, oldest first. An error of `replay` ends it.
+    ///
+    /// The caller must keep others from using the directory.
+    pub fn recover(
+        vfs: &Arc<dyn Vfs>,
+        directory: &Path,
+        options: LogOptions,
+        replay: &mut dyn FnMut(LogRecord) -> Result<(), LogError>,
+    ) -> Result<(Self, RecoveryReport), LogError> {
+        make_directory(&**vfs, directory)?;
+        let last = find_segments(&**vfs, directory)?;
+        let mut progress = Progress::default();
+        let mut older_bytes = 0;
+        for number in FIRST_SEGMENT..last.unwrap_or(FIRST_SEGMENT) {
+            let mut reader = open_segment(&**vfs, directory, number, &options, &progress)?;
+            older_bytes += reader.read_all(&mut progress, replay, |_, _| Ok(()))?;
+        }
+        let (segment, position) = match last {
+            None => {
+                let unfinished = Unfinished::create(&**vfs, directory, first_header(&options))?;
+                let capacity = options.segment_bytes;
+                let segment = unfinished.finish(&**vfs, directory, capacity, &options)?;
+                (segment, SEGMENT_HEADER_BYTES as u64)
+            }
+            Some(last) => {
+                let reader = open_segment(&**vfs, directory, last, &options, &progress)?;
+                renew_last(&**vfs, directory, &options, reader, &mut progress, replay)?
+            }
+        };
+        let Progress { mut report, previous, last_version } = progress;
+        report.segments = last.unwrap_or(0);
+        let end = LogEnd { position, previous, last_version, older_bytes };
+        Ok((Self::open(vfs, directory, options, segment, &end), report))
+    }
+}
+
+/// Makes the log's directory and its name durable. Also when it exists: it may have been made just
+/// before a crash of the program, and never been synced.
+fn make_directory(vfs: &dyn Vfs, directory: &Path) -> Result<(), LogError> {
+    vfs.create_directory(directory)?;
+    if let Some(parent) = directory.parent() {
+        vfs.sync_directory(parent)?;
+    }
+    Ok(())
+}
+
+/// Removes unfinished segments and answers the number of the last segment; those before it are
+/// known by their names to be there.
+fn find_segments(vfs: &dyn Vfs, directory: &Path) -> Result<Option<u64>, LogError> {
+    let mut last = None;
+    for name in vfs.list(directory)? {
+        match Name::of(&name) {
+            Name::Segment(number) => {
+                // Names are sorted as their numbers are.
+                let expected = last.map_or(FIRST_SEGMENT, |last: u64| last + 1);
+                if number != expected {
+                    return Err(LogError::MissingSegment {
+                        path: segment_path(directory, expected),
+                    });
+                }
+                last = Some(number);
+            }
+            Name::Unfinished => vfs.remove(&directory.join(name))?,
+            Name::Unexpected => {
+                return Err(LogError::UnexpectedFile { path: directory.join(name) });
+            }
+            Name::Other => {}
+        }
+    }
+    Ok(last)
+}
+
+/// Opens a segment that must follow from what has been read.
+fn open_segment(
+    vfs: &dyn Vfs,
+    directory: &Path,
+    number: u64,
+    options: &LogOptions,
+    progress: &Progress,
+) -> Result<SegmentReader, LogError> {
+    let reader = SegmentReader::open(vfs, directory, number, options)?;
+    if reader.header.previous == progress.previous
+        && reader.header.after_version == progress.last_version
+    {
+        return Ok(reader);
+    }
+    // The header is sound, so it is the segment before that has lost its end.
+    let Some(before) = number.checked_sub(1).filter(|before| *before >= FIRST_SEGMENT) else {
+        let what = "the first segment's header names a record before it";
+        return Err(LogError::Damaged { path: reader.path, offset: 0, what });
+    };
+    let mut before = SegmentReader::open(vfs, directory, before, options)?;
+    while before.next()?.is_some() {}
+    let what = "the records end before the one that the next segment's header names";
+    Err(LogError::Damaged { path: before.path, offset: before.offset, what })
+}
+
+/// Reads the last segment, and writes it anew from its records. Answers the new one and its end.
+fn renew_last(
+    vfs: &dyn Vfs,
+    directory: &Path,
+    options: &LogOptions,
+    mut reader: SegmentReader,
+    progress: &mut Progress,
+    replay: &mut dyn FnMut(LogRecord) -> Result<(), LogError>,
+) -> Result<(Segment, u64), LogError> {
+    let mut unfinished = Unfinished::create(vfs, directory, reader.header.clone())?;
+    let mut copy = Vec::new();
+    let mut end = SEGMENT_HEADER_BYTES as u64;
+    reader.read_all(progress, replay, |offset, bytes| {
+        copy.resize(copy.len() + (offset - end) as usize, 0);
+        copy.extend_from_slice(bytes);
+        end = offset + bytes.len() as u64;
+        if copy.len() >= COPY_BYTES {
+            unfinished.write(&copy)?;
+            copy.clear();
+        }
+        Ok(())
+    })?;
+    let rest = reader.rest()?;
+    if rest.has_witness {
+        let what = "a record was here and was durable, as a later one says";
+        return Err(LogError::Damaged { path: reader.path, offset: reader.offset, what });
+    }
+    if rest.bytes > 0 {
+        progress.report.torn_tail =
+            Some(TornTail { path: reader.path, offset: reader.offset, bytes: rest.bytes });
+    }
+    if !copy.is_empty() {
+        unfinished.write(&copy)?;
+    }
+    let segment = unfinished.finish(vfs, directory, options.segment_bytes, options)?;
+    Ok((segment, end))
+}
+
+fn first_header(options: &LogOptions) -> SegmentHeader {
+    SegmentHeader {
+        database_id: options.database_id,
+        number: FIRST_SEGMENT,
+        salt: options.salt(FIRST_SEGMENT),
+        after_version: Version::ZERO,
+        previous: 0,
+    }
+}
+
+impl SegmentReader {
+    /// Reads all records, checks that each follows from the one before, and gives them to `replay`,
+    /// and their places and bytes to `keep`. Answers where they end.
+    fn read_all(
+        &mut self,
+        progress: &mut Progress,
+        replay: &mut dyn FnMut(LogRecord) -> Result<(), LogError>,
+        mut keep: impl FnMut(u64, &[u8]) -> Result<(), LogError>,
+    ) -> Result<u64, LogError> {
+        let path = self.path.clone();
+        let mut end = self.offset;
+        while let Some((read, bytes)) = self.next()? {
+            let offset = read.offset;
+            if let Err(what) = progress.check(&read) {
+                return Err(LogError::Damaged { path, offset, what });
+            }
+            keep(offset, bytes)?;
+            end = offset + bytes.len() as u64;
+            progress.count(&read);
+            replay(read.record)?;
+        }
+        Ok(end)
+    }
+}
+
+impl Progress {
+    fn check(&self, read: &ReadRecord) -> Result<(), &'static str> {
+        let header = &read.header;
+        if header.last_version > Version::MAX {
+            return Err("this record's version is above the greatest that there is");
+        }
+        if header.previous != self.previous {
+            return Err("this record does not follow from the one before it");
+        }
+        let LogRecord::Batch(batch) = &read.record else { return Ok(()) };
+        let (first, last) = (batch.first(), batch.last());
+        if first.map(|first| first.version) != Some(header.first_version)
+            || last.map(|last| last.version) != Some(header.last_version)
+        {
+            return Err("this record's versions are not those that its header names");
+        }
+        if header.first_version <= self.last_version {
+            return Err("this record's versions are not above those before it");
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, read: &ReadRecord) {
+        self.previous = read.header_crc;
+        self.report.records += 1;
+        match &read.record {
+            LogRecord::Batch(batch) => {
+                self.report.transactions += batch.len() as u64;
+                self.last_version = read.header.last_version;
+                self.report.last_version = Some(self.last_version);
+            }
+            LogRecord::Ceiling(ceiling) => {
+                self.report.ceiling = self.report.ceiling.max(Some(*ceiling));
+            }
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! A segment: its name, its header, and how it comes into being.
+//!
+//! A segment is made under another name (`.new`) and renamed when its header is durable. So a file
+//! that has a segment's name has had a sound header, and one that has none now is damaged.
+//!
+//! The file has its full length from the start. Bytes are also written as zeros, a stretch at a
+//! time ahead of the records, so that a sync behind a record has no metadata to write.
+
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
+
+use plinth_protocol::Version;
+
+use super::{LogError, LogOptions};
+use crate::vfs::{File, Vfs};
+
+/// Bytes of a segment's header: one sector.
+pub(super) const SEGMENT_HEADER_BYTES: usize = 512;
+/// What a disk writes as one. Records that are synced apart never share one.
+pub(super) const SECTOR_BYTES: u64 = 512;
+/// The number of the first segment.
+pub(super) const FIRST_SEGMENT: u64 = 1;
+
+const MAGIC: [u8; 8] = *b"PLINTHWL";
+const FORMAT: u32 = 1;
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
+/// What a segment's header says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SegmentHeader {
+    pub(super) database_id: [u8; 16],
+    pub(super) number: u64,
+    /// Unguessable; the checksums of the records cover it, so that no bytes in a value and no
+    /// bytes of another segment pass for a record.
+    pub(super) salt: u64,
+    /// The last version of the segments before this one.
+    pub(super) after_version: Version,
+    /// The checksum of the last record of the segments before this one; zero for the first.
+    pub(super) previous: u32,
+}
+
+/// Why bytes are not a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HeaderError {
+    Damaged,
+    UnknownFormat(u32),
+}
+
+impl SegmentHeader {
+    pub(super) fn encode(&self) -> [u8; SEGMENT_HEADER_BYTES] {
+        let mut bytes = Vec::with_capacity(SEGMENT_HEADER_BYTES);
+        bytes.extend_from_slice(&MAGIC);
+        bytes.extend_from_slice(&FORMAT.to_le_bytes());
+        bytes.extend_from_slice(&self.previous.to_le_bytes());
+        bytes.extend_from_slice(&self.database_id);
+        bytes.extend_from_slice(&self.number.to_le_bytes());
+        bytes.extend_from_slice(&self.salt.to_le_bytes());
+        bytes.extend_from_slice(&self.after_version.0.to_le_bytes());
+        bytes.resize(SEGMENT_HEADER_BYTES - 4, 0);
+        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+        bytes.try_into().expect("the fields above are 512 bytes")
+    }
+
+    pub(super) fn decode(bytes: &[u8; SEGMENT_HEADER_BYTES]) -> Result<Self, HeaderError> {
+        Self::fields(bytes).unwrap_or(Err(HeaderError::Damaged))
+    }
+
+    /// `None` where the bytes end too soon, which an array of this length doesn't.
+    fn fields(bytes: &[u8; SEGMENT_HEADER_BYTES]) -> Option<Result<Self, HeaderError>> {
+        let (covered, crc) = bytes.split_last_chunk::<4>()?;
+        let (magic, rest) = bytes.split_first_chunk::<8>()?;
+        if *magic != MAGIC || u32::from_le_bytes(*crc) != crc32fast::hash(covered) {
+            return Some(Err(HeaderError::Damaged));
+        }
+        let (format, rest) = rest.split_first_chunk::<4>()?;
+        let format = u32::from_le_bytes(*format);
+        if format != FORMAT {
+            return Some(Err(HeaderError::UnknownFormat(format)));
+        }
+        let (previous, rest) = rest.split_first_chunk::<4>()?;
+        let (database_id, rest) = rest.split_first_chunk::<16>()?;
+        let (number, rest) = rest.split_first_chunk::<8>()?;
+        let (salt, rest) = rest.split_first_chunk::<8>()?;
+        let (after_version, _) = rest.split_first_chunk::<8>()?;
+        Some(Ok(Self {
+            database_id: *database_id,
+            number: u64::from_le_bytes(*number),
+            salt: u64::from_le_bytes(*salt),
+            after_version: Version(u64::from_le_bytes(*after_version)),
+            previous: u32::from_le_bytes(*previous),
+        }))
+    }
+}
+
+/// The path of a segment.
+pub(super) fn segment_path(directory: &Path, number: u64) -> PathBuf {
+    directory.join(format!("{number:016}.log"))
+}
+
+/// The path of a segment that is being made.
+fn unfinished_path(directory: &Path, number: u64) -> PathBuf {
+    directory.join(format!("{number:016}.new"))
+}
+
+/// What a name in the log's directory stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Name {
+    Segment(u64),
+    /// A segment that was being made when the program ended.
+    Unfinished,
+    /// Ends like a segment and is none.
+    Unexpected,
+    /// Nothing of ours.
+    Other,
+}
+
+impl Name {
+    pub(super) fn of(name: &OsStr) -> Self {
+        let path = Path::new(name);
+        let number = path.file_stem().and_then(OsStr::to_str);
+        let number = number.and_then(|number| number.parse::<u64>().ok());
+        let number = number.filter(|number| {
+            let stem = path.file_stem().unwrap_or_default();
+            *number >= FIRST_SEGMENT && *stem == *format!("{number:016}")
+        });
+        match (path.extension().and_then(OsStr::to_str), number) {
+            (Some("log"), Some(number)) => Self::Segment(number),
+            (Some("log"), None) => Self::Unexpected,
+            (Some("new"), Some(_)) => Self::Unfinished,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// A segment that records are appended to.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) header: SegmentHeader,
+    pub(super) file: Box<dyn File>,
+    /// The length of the file.
+    pub(super) capacity: u64,
+    /// What lies before this has been written at least once, with zeros where there are no records.
+    filled: u64,
+}
+
+/// A segment that has no name yet.
+#[derive(Debug)]
+pub(super) struct Unfinished {
+    header: SegmentHeader,
+    file: Box<dyn File>,
+    /// Bytes that have been written one behind the other.
+    written: u64,
+}
+
+impl Unfinished {
+    /// Begins a segment: a file under another name with a header.
+    pub(super) fn create(
+        vfs: &dyn Vfs,
+        directory: &Path,
+        header: SegmentHeader,
+    ) -> Result<Self, LogError> {
+        let file = vfs.create(&unfinished_path(directory, header.number))?;
+        file.write_all_at(&header.encode(), 0)?;
+        Ok(Self { header, file, written: SEGMENT_HEADER_BYTES as u64 })
+    }
+
+    /// Adds bytes behind those that were written.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), LogError> {
+        self.file.write_all_at(bytes, self.written)?;
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Gives the segment its room, makes it durable, then gives it its name and makes that durable.
+    /// A segment that had this name is replaced.
+    pub(super) fn finish(
+        self,
+        vfs: &dyn Vfs,
+        directory: &Path,
+        capacity: u64,
+        options: &LogOptions,
+    ) -> Result<Segment, LogError> {
+        let number = self.header.number;
+        let capacity = capacity.max(self.written);
+        self.file.allocate(capacity)?;
+        let mut segment =
+            Segment { header: self.header, file: self.file, capacity, filled: self.written };
+        segment.fill_to(self.written, options.zero_fill_bytes)?;
+        segment.file.sync_all()?;
+        vfs.rename(&unfinished_path(directory, number), &segment_path(directory, number))?;
+        vfs.sync_directory(directory)?;
+        Ok(segment)
+    }
+}
+
+impl Segment {
+    /// Makes sure that what lies before `end` is written when the records that end there are: zeros
+    /// from there to the end of the stretch.
+    pub(super) fn fill_to(&mut self, end: u64, stretch: u64) -> Result<(), LogError> {
+        if end < self.filled || self.filled == self.capacity {
+            return Ok(());
+        }
+        let stretch = stretch.max(SECTOR_BYTES);
+        let target = (end + 1).checked_next_multiple_of(stretch).unwrap_or(u64::MAX);
+        let target = target.min(self.capacity).max(end);
+        let mut position = self.filled.max(end);
+        while position < target {
+            let count = (target - position).min(ZEROS.len() as u64) as usize;
+            self.file.write_all_at(ZEROS.get(..count).unwrap_or(&ZEROS), position)?;
+            position += count as u64;
+        }
+        self.filled = target;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_comes_back_and_no_bit_may_change() {
+        let header = SegmentHeader {
+            database_id: *b"0123456789abcdef",
+            number: 7,
+            salt: 0xDEAD_BEEF,
+            after_version: Version(99),
+            previous: 5,
+        };
+        let bytes = header.encode();
+        assert_eq!(SegmentHeader::decode(&bytes), Ok(header));
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes;
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(SegmentHeader::decode(&flipped), Err(HeaderError::Damaged), "bit {bit}");
+        }
+        let mut newer = bytes;
+        newer[8] = 2;
+        let crc = crc32fast::hash(&newer[..508]);
+        newer[508..].copy_from_slice(&crc.to_le_bytes());
+        assert_eq!(SegmentHeader::decode(&newer), Err(HeaderError::UnknownFormat(2)));
+    }
+
+    #[test]
+    fn names_are_told_apart() {
+        let name = |name: &str| Name::of(OsStr::new(name));
+        assert_eq!(name("0000000000000012.log"), Name::Segment(12));
+        assert_eq!(name("0000000000000012.new"), Name::Unfinished);
+        for odd in ["12.log", "0000000000000000.log", "x.log", "+000000000000012.log"] {
+            assert_eq!(name(odd), Name::Unexpected, "{odd}");
+        }
+        assert_eq!(name("notes.txt"), Name::Other);
+        assert_eq!(name(".log"), Name::Other);
+    }
+}
