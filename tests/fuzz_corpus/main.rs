@@ -9,6 +9,9 @@ mod frame;
 mod request;
 #[path = "../../fuzz/checks/response.rs"]
 mod response;
+#[cfg(feature = "server")]
+#[path = "../../fuzz/checks/text_line.rs"]
+mod text_line;
 
 fn files(kind: &str, target: &str) -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(kind).join(target);
@@ -42,4 +45,10 @@ fn request() {
 #[test]
 fn response() {
     replay("response", response::response);
+}
+
+#[cfg(feature = "server")]
+#[test]
+fn text_line() {
+    replay("text_line", text_line::text_line);
 }
