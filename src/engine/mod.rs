@@ -4,6 +4,9 @@
 
 pub mod conflict;
 pub mod directory;
+mod key;
+mod memtable;
 pub mod store;
+mod visible;
 pub mod wal;
 pub mod write;

@@ -6,22 +6,28 @@
 //! late, and is told so, but is never wrong.
 
 use std::{
-    collections::BTreeMap,
     fmt,
-    marker::PhantomData,
     ops::ControlFlow,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use bytes::Bytes;
-use plinth_protocol::{ConflictRange, KeyRange, KeySelector, KeyspaceId, Version};
+use plinth_protocol::{
+    ConflictRange, KeyRange, KeySelector, KeyspaceId, Version, range::key_after,
+};
 
-use super::write::Write;
+use super::{
+    key::KeyRef,
+    memtable::{Direction, Memtable, MemtableWriter, ReadGuard, bounds},
+    visible::Stamp,
+    write::Write,
+};
 
-type Versions = Vec<(Version, Option<Bytes>)>;
+/// Steps of garbage collection in one call of [`StoreWriter::maintain`]: well below a millisecond.
+const MAINTAIN_STEPS: usize = 512;
 
 /// How a store is set up.
 #[derive(Clone, Copy, Debug)]
@@ -80,22 +86,20 @@ pub struct StoreStats {
     pub bytes: u64,
 }
 
-#[derive(Clone, Debug, Default)]
-struct Contents {
-    keys: BTreeMap<(KeyspaceId, Bytes), Versions>,
-    clears: Vec<(Version, KeyspaceId, KeyRange)>,
-}
-
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     horizon: AtomicU64,
-    contents: Mutex<Arc<Contents>>,
+    table: Arc<Memtable>,
+    counters: Counters,
 }
 
-impl Shared {
-    fn contents(&self) -> MutexGuard<'_, Arc<Contents>> {
-        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// [`StoreStats`], as the writer last knew them.
+#[derive(Debug, Default)]
+struct Counters {
+    keys: AtomicU64,
+    entries: AtomicU64,
+    range_tombstones: AtomicU64,
+    bytes: AtomicU64,
 }
 
 /// All versions in memory. Cheap to clone; clones are the same store.
@@ -108,123 +112,97 @@ pub struct Store {
 #[derive(Debug)]
 pub struct StoreWriter {
     shared: Arc<Shared>,
+    table: MemtableWriter,
 }
 
-/// A short look into a [`Store`]: for a batch of reads that are made one after the other. It keeps
-/// alive what was dropped since it began, so it is not for keeping.
+/// A look into a [`Store`], for a batch of reads. Each read sees all that was applied before it
+/// began. What is dropped meanwhile stays in memory until the reader is gone, so it is not for
+/// keeping.
 #[derive(Debug)]
 pub struct Reader {
     shared: Arc<Shared>,
-    contents: Arc<Contents>,
-    not_send: PhantomData<*const ()>,
+    guard: ReadGuard,
 }
 
 impl Store {
     /// An empty store and its writer.
     pub fn new(options: StoreOptions) -> (Self, StoreWriter) {
-        let StoreOptions { seed: _ } = options;
-        let shared = Arc::new(Shared::default());
-        (Self { shared: Arc::clone(&shared) }, StoreWriter { shared })
+        let table = MemtableWriter::new(options.seed);
+        let shared = Arc::new(Shared {
+            horizon: AtomicU64::new(0),
+            table: Arc::clone(table.table()),
+            counters: Counters::default(),
+        });
+        (Self { shared: Arc::clone(&shared) }, StoreWriter { shared, table })
     }
 
-    /// A look at what has been applied until now.
+    /// Begins a batch of reads. Never waits.
     pub fn reader(&self) -> Reader {
-        Reader {
-            shared: Arc::clone(&self.shared),
-            contents: Arc::clone(&self.shared.contents()),
-            not_send: PhantomData,
-        }
+        Reader { shared: Arc::clone(&self.shared), guard: ReadGuard::pin() }
     }
 
     /// The oldest version that can be read.
     pub fn horizon(&self) -> Version {
-        Version(self.shared.horizon.load(Ordering::SeqCst))
+        self.shared.horizon()
     }
 
     /// What is held now.
     pub fn stats(&self) -> StoreStats {
-        let contents = self.shared.contents();
-        let mut stats = StoreStats {
-            keys: contents.keys.len() as u64,
-            range_tombstones: contents.clears.len() as u64,
-            ..StoreStats::default()
-        };
-        for ((_, key), versions) in &contents.keys {
-            stats.entries += versions.len() as u64;
-            stats.bytes += key.len() as u64;
-            stats.bytes += versions
-                .iter()
-                .map(|(_, value)| 24 + value.as_ref().map_or(0, Bytes::len) as u64)
-                .sum::<u64>();
+        let Counters { keys, entries, range_tombstones, bytes } = &self.shared.counters;
+        StoreStats {
+            keys: keys.load(Ordering::Relaxed),
+            entries: entries.load(Ordering::Relaxed),
+            range_tombstones: range_tombstones.load(Ordering::Relaxed),
+            bytes: bytes.load(Ordering::Relaxed),
         }
-        stats
+    }
+}
+
+impl Shared {
+    fn horizon(&self) -> Version {
+        Version(self.horizon.load(Ordering::Acquire))
     }
 }
 
 impl StoreWriter {
     /// Applies the writes of one transaction, in order. Versions, and orders within a version,
-    /// strictly increase from call to call.
-    pub fn apply(&mut self, version: Version, _order: u16, writes: &[Write]) {
-        let mut contents = self.shared.contents();
-        let contents = Arc::make_mut(&mut contents);
-        for write in writes {
-            match write {
-                Write::Set { keyspace, key, value } => {
-                    let versions = contents.keys.entry((*keyspace, key.clone())).or_default();
-                    versions.push((version, Some(Bytes::copy_from_slice(value))));
-                }
-                Write::Clear { keyspace, key } => {
-                    let versions = contents.keys.entry((*keyspace, key.clone())).or_default();
-                    versions.push((version, None));
-                }
-                Write::ClearRange { keyspace, begin, end } => {
-                    let range = KeyRange::new(begin.clone(), end.clone());
-                    for ((_, _), versions) in range_mut(&mut contents.keys, *keyspace, &range) {
-                        versions.push((version, None));
-                    }
-                    contents.clears.push((version, *keyspace, range));
-                }
-            }
-        }
+    /// strictly increase from call to call. A little garbage is collected on the way.
+    pub fn apply(&mut self, version: Version, order: u16, writes: &[Write]) {
+        self.table.apply(Stamp { version, order }, writes);
+        self.count();
     }
 
-    /// Lets go of what no read at or above `horizon` can see.
+    /// Refuses reads below `horizon` from now on, so that what only they could see may go.
     pub fn set_horizon(&mut self, horizon: Version) {
+        // First the word to the readers, then the deed: a reader that misses something finds the
+        // new horizon when it looks again.
         self.shared.horizon.fetch_max(horizon.0, Ordering::SeqCst);
-        let mut contents = self.shared.contents();
-        let contents = Arc::make_mut(&mut contents);
-        contents.clears.retain(|(version, ..)| *version > horizon);
-        contents.keys.retain(|_, versions| {
-            let seen = versions.partition_point(|(version, _)| *version <= horizon);
-            versions.drain(..seen.saturating_sub(1));
-            versions.iter().any(|(version, value)| *version > horizon || value.is_some())
-        });
+        self.table.set_horizon(horizon);
     }
 
     /// Does a bounded bit of garbage collection; true if there is more to do.
     pub fn maintain(&mut self) -> bool {
-        false
+        let is_more = self.table.collect(MAINTAIN_STEPS);
+        if !is_more {
+            ReadGuard::pin().flush();
+        }
+        self.count();
+        is_more
     }
-}
 
-fn range_mut<'a>(
-    keys: &'a mut BTreeMap<(KeyspaceId, Bytes), Versions>,
-    keyspace: KeyspaceId,
-    range: &KeyRange,
-) -> impl Iterator<Item = (&'a (KeyspaceId, Bytes), &'a mut Versions)> {
-    let end = if range.is_empty() { range.begin.clone() } else { range.end.clone() };
-    keys.range_mut((keyspace, range.begin.clone())..(keyspace, end))
-}
-
-fn visible(versions: &Versions, version: Version) -> Option<Found<'_>> {
-    let newest = versions.partition_point(|&(written, _)| written <= version).checked_sub(1)?;
-    let (written, value) = versions.get(newest)?;
-    Some(Found { value: value.as_deref()?, version: *written })
+    fn count(&self) {
+        let stats = self.table.stats();
+        let counters = &self.shared.counters;
+        counters.keys.store(stats.keys, Ordering::Relaxed);
+        counters.entries.store(stats.records, Ordering::Relaxed);
+        counters.range_tombstones.store(stats.tombstones, Ordering::Relaxed);
+        counters.bytes.store(stats.bytes, Ordering::Relaxed);
+    }
 }
 
 impl Reader {
     fn check_horizon(&self, version: Version) -> Result<(), ReadError> {
-        let horizon = Version(self.shared.horizon.load(Ordering::SeqCst));
+        let horizon = self.shared.horizon();
         if version < horizon {
             return Err(ReadError::TooOld { version, horizon });
         }
@@ -238,10 +216,10 @@ impl Reader {
         key: &[u8],
         version: Version,
     ) -> Result<Option<Found<'_>>, ReadError> {
-        let entry = self.contents.keys.get(&(keyspace, Bytes::copy_from_slice(key)));
-        let found = entry.and_then(|versions| visible(versions, version));
+        let row = self.shared.table.get(KeyRef::new(keyspace, key), version, &self.guard);
+        // Only now: what the writer has dropped for a new horizon, it dropped after it had set it.
         self.check_horizon(version)?;
-        Ok(found)
+        Ok(row.map(|row| Found { value: row.value, version: row.version }))
     }
 
     /// Shows the rows of a range, in order or in reverse, until `visit` breaks. What was shown
@@ -255,19 +233,11 @@ impl Reader {
         visit: &mut dyn FnMut(&[u8], Found<'_>) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
         self.check_horizon(version)?;
-        if range.is_empty() {
-            return Ok(());
-        }
-        let bounds = (keyspace, range.begin.clone())..(keyspace, range.end.clone());
-        let mut rows = self.contents.keys.range(bounds);
-        let next = || if reverse { rows.next_back() } else { rows.next() };
-        for ((_, key), versions) in std::iter::from_fn(next) {
-            if let Some(found) = visible(versions, version)
-                && visit(key, found).is_break()
-            {
-                break;
-            }
-        }
+        let direction = if reverse { Direction::Reverse } else { Direction::Forward };
+        let range = bounds(keyspace, &range.begin, &range.end);
+        self.shared.table.scan(range, version, direction, &self.guard, &mut |row| {
+            visit(row.key, Found { value: row.value, version: row.version })
+        });
         self.check_horizon(version)
     }
 
@@ -283,7 +253,7 @@ impl Reader {
         let end = Bytes::copy_from_slice(end);
         let mut pivot = selector.key.clone();
         if selector.or_equal {
-            pivot = plinth_protocol::range::key_after(&pivot);
+            pivot = key_after(&pivot);
         }
         let pivot = pivot.min(end.clone());
         let forward = selector.offset > 0;
@@ -308,44 +278,38 @@ impl Reader {
         Ok(resolved)
     }
 
-    /// Whether anything in `range` was written (set, cleared, cleared with a range) after `since`,
-    /// which must not be below the horizon.
+    /// Whether anything that `range` holds was changed after `since`, by whatever kind of write;
+    /// `since` must not be below the horizon. Clearing what isn't there changes nothing, and need
+    /// not be noticed; nothing else goes unnoticed.
     pub fn written_since(
         &self,
         keyspace: KeyspaceId,
         range: &ConflictRange,
         since: Version,
     ) -> bool {
-        let range = range.to_range();
-        let cleared = self.contents.clears.iter().any(|(version, cleared_keyspace, cleared)| {
-            *version > since
-                && *cleared_keyspace == keyspace
-                && cleared.begin < range.end
-                && range.begin < cleared.end
-        });
-        if range.is_empty() || cleared {
-            return cleared && !range.is_empty();
+        let (table, guard) = (&self.shared.table, &self.guard);
+        match range {
+            ConflictRange::Key(key) => {
+                table.key_written_since(KeyRef::new(keyspace, key), since, guard)
+            }
+            ConflictRange::Range(range) => {
+                let range = bounds(keyspace, &range.begin, &range.end);
+                table.range_written_since(range, since, guard)
+            }
         }
-        let bounds = (keyspace, range.begin.clone())..(keyspace, range.end.clone());
-        self.contents
-            .keys
-            .range(bounds)
-            .any(|(_, versions)| versions.last().is_some_and(|(version, _)| *version > since))
     }
 
-    /// About how many bytes of keys and values the range holds now.
+    /// About how many bytes of keys and values the range holds now. Counts some rows and takes
+    /// their neighbours to be alike.
     pub fn estimate_size(&self, keyspace: KeyspaceId, range: &KeyRange) -> u64 {
         let mut bytes = 0;
-        let count = &mut |key: &[u8], found: Found<'_>| {
-            bytes += (key.len() + found.value.len()) as u64;
-            ControlFlow::Continue(())
-        };
-        let _ = self.scan(keyspace, range, Version::MAX, false, count);
+        let range = bounds(keyspace, &range.begin, &range.end);
+        self.shared.table.measure(range, &self.guard, &mut |_, piece| bytes += piece);
         bytes
     }
 
     /// Keys that cut the range into pieces of about `chunk_bytes`; its ends are the first and the
-    /// last.
+    /// last. Pieces may be some thousand bytes longer.
     pub fn split_points(
         &self,
         keyspace: KeyspaceId,
@@ -354,79 +318,18 @@ impl Reader {
     ) -> Vec<Bytes> {
         let mut points = vec![range.begin.clone()];
         let mut bytes = 0;
-        let cut = &mut |key: &[u8], found: Found<'_>| {
+        let within = bounds(keyspace, &range.begin, &range.end);
+        self.shared.table.measure(within, &self.guard, &mut |key, piece| {
             if bytes >= chunk_bytes.max(1) {
                 points.push(Bytes::copy_from_slice(key));
                 bytes = 0;
             }
-            bytes += (key.len() + found.value.len()) as u64;
-            ControlFlow::Continue(())
-        };
-        let _ = self.scan(keyspace, range, Version::MAX, false, cut);
+            bytes += piece;
+        });
         points.push(range.end.clone());
         points
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SPACE: KeyspaceId = KeyspaceId::DEFAULT;
-
-    fn set(key: &'static str, value: &'static str) -> Write {
-        Write::Set { keyspace: SPACE, key: key.into(), value: value.into() }
-    }
-
-    fn clear_range(begin: &'static str, end: &'static str) -> Write {
-        Write::ClearRange { keyspace: SPACE, begin: begin.into(), end: end.into() }
-    }
-
-    fn rows(reader: &Reader, version: u64, reverse: bool) -> Vec<(String, String)> {
-        let mut rows = Vec::new();
-        let all = KeyRange::new("", "\u{7f}");
-        reader
-            .scan(SPACE, &all, Version(version), reverse, &mut |key, found| {
-                rows.push((
-                    String::from_utf8(key.to_vec()).unwrap(),
-                    String::from_utf8(found.value.to_vec()).unwrap(),
-                ));
-                ControlFlow::Continue(())
-            })
-            .unwrap();
-        rows
-    }
-
-    fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
-        expected.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect()
-    }
-
-    #[test]
-    fn every_version_at_or_above_the_horizon_sees_its_own_rows() {
-        let (store, mut writer) = Store::new(StoreOptions { seed: 1 });
-        writer.apply(Version(10), 0, &[set("a", "1"), set("b", "1")]);
-        writer.apply(Version(20), 0, &[set("a", "2"), clear_range("b", "c")]);
-        writer.apply(Version(30), 0, &[clear_range("a", "z"), set("c", "3")]);
-        let reader = store.reader();
-        assert_eq!(rows(&reader, 9, false), []);
-        assert_eq!(rows(&reader, 10, false), pairs(&[("a", "1"), ("b", "1")]));
-        assert_eq!(rows(&reader, 29, true), pairs(&[("a", "2")]));
-        assert_eq!(rows(&reader, 30, false), pairs(&[("c", "3")]));
-        writer.set_horizon(Version(20));
-        while writer.maintain() {}
-        let reader = store.reader();
-        assert_eq!(
-            reader.get(SPACE, b"a", Version(19)),
-            Err(ReadError::TooOld { version: Version(19), horizon: Version(20) })
-        );
-        assert_eq!(rows(&reader, 20, false), pairs(&[("a", "2")]));
-    }
-
-    #[test]
-    fn the_last_write_of_a_transaction_wins() {
-        let (store, mut writer) = Store::new(StoreOptions { seed: 1 });
-        let commands = [set("a", "1"), set("b", "1"), clear_range("a", "c"), set("b", "2")];
-        writer.apply(Version(10), 0, &commands);
-        assert_eq!(rows(&store.reader(), 10, false), pairs(&[("b", "2")]));
-    }
-}
+mod tests;

@@ -1,0 +1,491 @@
+//! The order of the keys: a B+tree whose pages never change.
+//!
+//! One writer replaces a page by a changed copy, and swaps the pointer in its parent; a parent is
+//! copied only when it gets or loses a child. Readers walk down from the root and along the leaves
+//! without a lock and without retries: what they have reached stays as it was until their guard is
+//! gone, and holds everything that had been inserted when they began. Forward and reverse cost the
+//! same, and the nodes of a leaf lie side by side, so that their memory is fetched in parallel;
+//! that is what a scan spends its time on.
+//!
+//! Leaves know two things that let a scan pass over them whole:
+//!
+//! - *empty since* a version: from there on no key of the leaf has a value (a queue whose items
+//!   were taken leaves such leaves behind until the horizon has passed);
+//! - the *last birth*: when a key of the leaf last got a value while it had none. A range tombstone
+//!   that is newer hides them all.
+
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+};
+
+use plinth_protocol::Version;
+
+use super::{
+    node::{NodePointer, NodeRef},
+    reclaim::{Published, ReadGuard},
+};
+use crate::engine::key::{Digests, KeyBuf, KeyRef, separator};
+
+/// Nodes of a leaf, and children of an inner page, at most.
+const PAGE_MAX: usize = 64;
+/// Levels that a tree of any size that fits a machine stays below.
+const DEPTH: usize = 12;
+/// An empty-since that no version reaches.
+const NEVER: u64 = u64::MAX;
+
+#[derive(Debug)]
+enum Page {
+    Leaf(Leaf),
+    Inner(Inner),
+}
+
+#[derive(Debug)]
+struct Leaf {
+    digests: Digests,
+    nodes: Box<[NodePointer]>,
+    /// Nodes whose newest record has a value.
+    set: AtomicU32,
+    empty_since: AtomicU64,
+    last_birth: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Inner {
+    digests: Digests,
+    /// What lies between two children: not below the left one's end, not above the right one.
+    separators: Box<[Arc<KeyBuf>]>,
+    children: Box<[Published<Page>]>,
+}
+
+impl Leaf {
+    fn empty() -> Self {
+        Self {
+            digests: Digests::build(0, |_| unreachable!("there are no keys")),
+            nodes: Box::default(),
+            set: AtomicU32::new(0),
+            empty_since: AtomicU64::new(0),
+            last_birth: AtomicU64::new(0),
+        }
+    }
+
+    fn node<'g>(&self, at: usize, guard: &'g ReadGuard) -> Option<NodeRef<'g>> {
+        // SAFETY: leaves are reached from the root under the guard, and the writer takes a node out
+        // of its leaf before it retires it.
+        self.nodes.get(at).map(|node| unsafe { node.get(guard) })
+    }
+
+    fn key<'g>(&self, at: usize, guard: &'g ReadGuard) -> KeyRef<'g> {
+        self.node(at, guard).expect("positions are within the leaf").key()
+    }
+
+    fn find(&self, key: KeyRef<'_>, guard: &ReadGuard) -> Result<usize, usize> {
+        self.digests.find(key, |at| self.key(at, guard))
+    }
+
+    /// A leaf of these nodes; `at` is the version that is being written.
+    fn build(nodes: Box<[NodePointer]>, last_birth: u64, at: Version, guard: &ReadGuard) -> Self {
+        let mut set = 0;
+        for node in &nodes {
+            // SAFETY: the writer has not retired the node.
+            set += u32::from(unsafe { node.get(guard) }.newest().is_set());
+        }
+        let digests = Digests::build(nodes.len(), |at| {
+            // SAFETY: the writer has not retired the node.
+            unsafe { nodes[at].get(guard) }.key()
+        });
+        Self {
+            digests,
+            nodes,
+            set: AtomicU32::new(set),
+            empty_since: AtomicU64::new(if set == 0 { at.0 } else { NEVER }),
+            last_birth: AtomicU64::new(last_birth),
+        }
+    }
+}
+
+impl Inner {
+    fn build(separators: Box<[Arc<KeyBuf>]>, children: Box<[Published<Page>]>) -> Self {
+        debug_assert_eq!(separators.len() + 1, children.len());
+        let digests = Digests::build(separators.len(), |at| separators[at].as_ref().as_ref());
+        Self { digests, separators, children }
+    }
+
+    fn child_for(&self, key: KeyRef<'_>) -> usize {
+        match self.digests.find(key, |at| self.separators[at].as_ref().as_ref()) {
+            Ok(at) => at + 1,
+            Err(at) => at,
+        }
+    }
+
+    fn child(&self, at: usize) -> &Published<Page> {
+        self.children.get(at).expect("an inner page has one child more than separators")
+    }
+}
+
+/// The tree, as readers and the writer share it.
+#[derive(Debug)]
+pub(super) struct Tree {
+    root: Published<Page>,
+}
+
+/// A way from the root to a leaf.
+struct Path<'g> {
+    above: Vec<(&'g Inner, usize)>,
+    leaf: &'g Leaf,
+}
+
+impl Tree {
+    /// An empty tree.
+    pub(super) fn new() -> Self {
+        Self { root: Published::new(Box::new(Page::Leaf(Leaf::empty()))) }
+    }
+
+    fn path<'g>(&self, key: KeyRef<'_>, guard: &'g ReadGuard) -> Path<'g> {
+        let mut above = Vec::with_capacity(DEPTH);
+        let mut page = self.root.load(guard);
+        loop {
+            match page {
+                Page::Leaf(leaf) => return Path { above, leaf },
+                Page::Inner(inner) => {
+                    let child = inner.child_for(key);
+                    above.push((inner, child));
+                    page = inner.child(child).load(guard);
+                }
+            }
+        }
+    }
+
+    /// The cell that leads to the page below `above`.
+    fn cell<'a>(&'a self, above: &[(&'a Inner, usize)]) -> &'a Published<Page> {
+        above.last().map_or(&self.root, |(inner, child)| inner.child(*child))
+    }
+
+    /// Adds a node whose key isn't there, with its first record. Only the writer does this.
+    pub(super) fn insert(&self, node: NodeRef<'_>, guard: &ReadGuard) {
+        let Path { above, leaf } = self.path(node.key(), guard);
+        let at = match leaf.find(node.key(), guard) {
+            Ok(at) | Err(at) => at,
+        };
+        let (before, after) = leaf.nodes.split_at(at);
+        let nodes: Box<[NodePointer]> = [before, &[node.pointer()], after].concat().into();
+        let first = node.newest();
+        let version = first.stamp().version;
+        let mut last_birth = leaf.last_birth.load(Ordering::Relaxed);
+        if first.is_set() {
+            last_birth = last_birth.max(version.0);
+        }
+        if nodes.len() <= PAGE_MAX {
+            // SAFETY: the writer has retired none of them.
+            let key_at = |at: usize| unsafe { nodes[at].get(guard) }.key();
+            let digests = leaf.digests.with(at, key_at);
+            let set = leaf.set.load(Ordering::Relaxed) + u32::from(first.is_set());
+            let empty_since = match set {
+                0 => leaf.empty_since.load(Ordering::Relaxed),
+                _ => NEVER,
+            };
+            let page = Leaf {
+                digests,
+                nodes,
+                set: AtomicU32::new(set),
+                empty_since: AtomicU64::new(empty_since),
+                last_birth: AtomicU64::new(last_birth),
+            };
+            self.cell(&above).replace(Box::new(Page::Leaf(page)), guard);
+            return;
+        }
+        // Keys that come in ascending order leave full leaves behind.
+        let middle = if at + 1 == nodes.len() { at } else { nodes.len() / 2 };
+        let (left, right) = nodes.split_at(middle);
+        let left = Leaf::build(left.into(), last_birth, version, guard);
+        let right = Leaf::build(right.into(), last_birth, version, guard);
+        let between = separator(left.key(left.nodes.len() - 1, guard), right.key(0, guard));
+        self.split(above, Page::Leaf(left), between, Page::Leaf(right), guard);
+    }
+
+    /// Puts two pages in place of the one below `above`.
+    fn split(
+        &self,
+        mut above: Vec<(&Inner, usize)>,
+        left: Page,
+        between: KeyBuf,
+        right: Page,
+        guard: &ReadGuard,
+    ) {
+        let (mut left, mut right) =
+            (Published::new(Box::new(left)), Published::new(Box::new(right)));
+        let mut between = Arc::new(between);
+        // Cells of pages that are replaced by what is made here, freed once the new ones are in.
+        let mut replaced = Vec::new();
+        let page = loop {
+            let Some((inner, at)) = above.pop() else {
+                break Inner::build([between].into(), [left, right].into());
+            };
+            replaced.push(inner.child(at));
+            let mut separators = inner.separators.to_vec();
+            separators.insert(at, between);
+            let mut children = alias_all(inner, 0..at);
+            children.push(left);
+            children.push(right);
+            children.extend(alias_all(inner, at + 1..inner.children.len()));
+            if children.len() <= PAGE_MAX {
+                break Inner::build(separators.into(), children.into());
+            }
+            let is_last = at + 2 == children.len();
+            let middle = if is_last { children.len() - 1 } else { children.len() / 2 };
+            let right_children = children.split_off(middle);
+            let right_separators = separators.split_off(middle);
+            between = separators.pop().expect("a page that is split has two children or more");
+            left = cell_of(Inner::build(separators.into(), children.into()));
+            right = cell_of(Inner::build(right_separators.into(), right_children.into()));
+        };
+        self.cell(&above).replace(Box::new(Page::Inner(page)), guard);
+        // Unless the root itself was split, the uppermost page in question was retired by
+        // `replace`; with those below it goes the same.
+        for cell in replaced {
+            // SAFETY: its parent is unlinked now, and no new page aliases it.
+            unsafe { cell.retire(guard) };
+        }
+    }
+
+    /// Takes a node out. Only the writer does this, and retires the node afterwards.
+    pub(super) fn remove(&self, key: KeyRef<'_>, at_version: Version, guard: &ReadGuard) {
+        let Path { mut above, leaf } = self.path(key, guard);
+        let Ok(at) = leaf.find(key, guard) else {
+            debug_assert!(false, "{key:?} is in the tree");
+            return;
+        };
+        if leaf.nodes.len() > 1 || above.is_empty() {
+            let was_set = leaf.node(at, guard).is_some_and(|node| node.newest().is_set());
+            let (before, rest) = leaf.nodes.split_at(at);
+            let set = leaf.set.load(Ordering::Relaxed) - u32::from(was_set);
+            let mut empty_since = leaf.empty_since.load(Ordering::Relaxed);
+            if set == 0 {
+                empty_since = empty_since.min(at_version.0);
+            }
+            let page = Leaf {
+                digests: leaf.digests.without(at),
+                nodes: [before, rest.get(1..).unwrap_or_default()].concat().into(),
+                set: AtomicU32::new(set),
+                empty_since: AtomicU64::new(empty_since),
+                last_birth: AtomicU64::new(leaf.last_birth.load(Ordering::Relaxed)),
+            };
+            self.cell(&above).replace(Box::new(Page::Leaf(page)), guard);
+            return;
+        }
+        // The leaf goes, and so does every page above that has no other child.
+        let mut replaced = Vec::new();
+        let page = loop {
+            let Some((inner, at)) = above.pop() else { break Page::Leaf(Leaf::empty()) };
+            replaced.push(inner.child(at));
+            if inner.children.len() > 1 {
+                let mut separators = inner.separators.to_vec();
+                separators.remove(at.saturating_sub(1));
+                let mut children = alias_all(inner, 0..at);
+                children.extend(alias_all(inner, at + 1..inner.children.len()));
+                break Page::Inner(Inner::build(separators.into(), children.into()));
+            }
+        };
+        self.cell(&above).replace(Box::new(page), guard);
+        for cell in replaced {
+            // SAFETY: its parent is unlinked now, and no new page aliases it.
+            unsafe { cell.retire(guard) };
+        }
+    }
+
+    /// Notes that the newest record of a key has become one with a value, written at `version`
+    /// while the key had none.
+    pub(super) fn note_birth(
+        &self,
+        key: KeyRef<'_>,
+        version: Version,
+        was_set: bool,
+        guard: &ReadGuard,
+    ) {
+        let Path { leaf, .. } = self.path(key, guard);
+        leaf.last_birth.fetch_max(version.0, Ordering::Relaxed);
+        if !was_set {
+            leaf.set.fetch_add(1, Ordering::Relaxed);
+            leaf.empty_since.store(NEVER, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that the newest record of a key has become one without a value, at `version`.
+    pub(super) fn note_clear(&self, key: KeyRef<'_>, version: Version, guard: &ReadGuard) {
+        let Path { leaf, .. } = self.path(key, guard);
+        if leaf.set.fetch_sub(1, Ordering::Relaxed) == 1 {
+            leaf.empty_since.store(version.0, Ordering::Relaxed);
+        }
+    }
+
+    /// A cursor before the first node not below `key`. It passes over leaves in which a read at
+    /// `version` finds no value.
+    pub(super) fn seek<'g>(
+        &self,
+        key: KeyRef<'_>,
+        version: Version,
+        guard: &'g ReadGuard,
+    ) -> Cursor<'g> {
+        let Path { above, leaf } = self.path(key, guard);
+        let at = match leaf.find(key, guard) {
+            Ok(at) | Err(at) => at,
+        };
+        Cursor { guard, version, above, leaf, at }
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        let mut pages = vec![page_of(&mut self.root)];
+        while let Some(page) = pages.pop() {
+            match page {
+                Page::Leaf(leaf) => {
+                    for node in leaf.nodes {
+                        // SAFETY: every node is in one leaf, and nobody looks any more.
+                        unsafe { node.free() };
+                    }
+                }
+                Page::Inner(mut inner) => pages.extend(inner.children.iter_mut().map(page_of)),
+            }
+        }
+    }
+}
+
+/// The page of a cell of a tree that is being dropped.
+fn page_of(cell: &mut Published<Page>) -> Page {
+    // SAFETY: nobody else looks at a tree that is being dropped; the cells that this one was
+    // aliased from were unlinked, and cells do nothing when they are dropped.
+    unsafe { cell.take() }
+}
+
+/// A place between two nodes.
+pub(super) struct Cursor<'g> {
+    guard: &'g ReadGuard,
+    version: Version,
+    above: Vec<(&'g Inner, usize)>,
+    leaf: &'g Leaf,
+    /// The node after the place.
+    at: usize,
+}
+
+impl<'g> Cursor<'g> {
+    /// Steps over the next node.
+    pub(super) fn next(&mut self) -> Option<NodeRef<'g>> {
+        loop {
+            if let Some(node) = self.leaf.node(self.at, self.guard) {
+                self.at += 1;
+                return Some(node);
+            }
+            self.next_leaf()?;
+        }
+    }
+
+    /// Steps back over the node before.
+    pub(super) fn previous(&mut self) -> Option<NodeRef<'g>> {
+        loop {
+            if let Some(at) = self.at.checked_sub(1) {
+                self.at = at;
+                return self.leaf.node(at, self.guard);
+            }
+            self.previous_leaf()?;
+        }
+    }
+
+    /// Goes to before the first node of the next leaf that may hold something.
+    fn next_leaf(&mut self) -> Option<()> {
+        loop {
+            let (inner, child) = self.above.pop()?;
+            if child + 1 < inner.children.len() {
+                self.descend(inner, child + 1, |_| 0);
+                self.at = 0;
+                if !self.is_empty_leaf() {
+                    return Some(());
+                }
+            }
+        }
+    }
+
+    /// Goes to after the last node of the leaf before that may hold something.
+    fn previous_leaf(&mut self) -> Option<()> {
+        loop {
+            let (inner, child) = self.above.pop()?;
+            if let Some(child) = child.checked_sub(1) {
+                self.descend(inner, child, |inner| inner.children.len() - 1);
+                self.at = self.leaf.nodes.len();
+                if !self.is_empty_leaf() {
+                    return Some(());
+                }
+            }
+        }
+    }
+
+    fn descend(&mut self, inner: &'g Inner, child: usize, pick: impl Fn(&Inner) -> usize) {
+        let (mut inner, mut child) = (inner, child);
+        loop {
+            self.above.push((inner, child));
+            match inner.child(child).load(self.guard) {
+                Page::Leaf(leaf) => {
+                    self.leaf = leaf;
+                    return;
+                }
+                Page::Inner(below) => (inner, child) = (below, pick(below)),
+            }
+        }
+    }
+
+    fn is_empty_leaf(&self) -> bool {
+        self.leaf.empty_since.load(Ordering::Relaxed) <= self.version.0
+    }
+
+    /// Passes over the rest of the leaf if a range tombstone of `version` that covers all keys
+    /// before `end` hides it.
+    pub(super) fn skip_hidden_forward(&mut self, version: Version, end: Option<KeyRef<'_>>) {
+        if self.leaf.last_birth.load(Ordering::Relaxed) < version.0
+            && end.is_none_or(|end| self.leaf.key(self.leaf.nodes.len() - 1, self.guard) < end)
+        {
+            self.at = self.leaf.nodes.len();
+        }
+    }
+
+    /// The same backwards, for a tombstone that covers all keys from `begin` on.
+    pub(super) fn skip_hidden_reverse(&mut self, version: Version, begin: Option<KeyRef<'_>>) {
+        if self.leaf.last_birth.load(Ordering::Relaxed) < version.0
+            && begin.is_none_or(|begin| begin <= self.leaf.key(0, self.guard))
+        {
+            self.at = 0;
+        }
+    }
+
+    /// The nodes from here to the end of the leaf, as a sample and a count, and goes on to the next
+    /// leaf; if all of them are below `end`.
+    pub(super) fn leaf_below(&mut self, end: KeyRef<'_>) -> Option<(NodeRef<'g>, usize)> {
+        if self.at == self.leaf.nodes.len() {
+            self.next_leaf()?;
+        }
+        let last = self.leaf.node(self.leaf.nodes.len().checked_sub(1)?, self.guard)?;
+        if end <= last.key() {
+            return None;
+        }
+        let first = self.leaf.node(self.at, self.guard)?;
+        let count = self.leaf.nodes.len() - self.at;
+        self.at = self.leaf.nodes.len();
+        Some((first, count))
+    }
+}
+
+fn cell_of(inner: Inner) -> Published<Page> {
+    Published::new(Box::new(Page::Inner(inner)))
+}
+
+fn alias_all(inner: &Inner, children: Range<usize>) -> Vec<Published<Page>> {
+    let children = inner.children.get(children).unwrap_or_default();
+    let mut aliases = Vec::with_capacity(PAGE_MAX + 1);
+    for child in children {
+        // SAFETY: the callers unlink `inner` before the writer comes to the new page again.
+        aliases.push(unsafe { child.alias() });
+    }
+    aliases
+}

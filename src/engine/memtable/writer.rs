@@ -1,0 +1,334 @@
+//! The writing side of the memtable, and what it drops when.
+//!
+//! A version of a key is dropped when the horizon has reached the version that came after it: no
+//! read sees it any more. The writer keeps the superseding records in the order of their versions
+//! and looks at the front of that queue, so every dropped version costs the same small bit of
+//! work, whether its key is ever written again or not. A key whose newest record is a clear that
+//! the horizon has reached goes altogether.
+//!
+//! A range clear is one tombstone, whatever is below it. When the horizon has reached it, the keys
+//! below are swept out, a few at a time, and then the tombstone is dropped. A narrow range, with
+//! few keys in it, is cleared key by key instead: that is cheaper for everybody.
+//!
+//! All this happens in bounded steps: a few with every write, so that memory stays in proportion
+//! even if nobody calls [`MemtableWriter::collect`], and more with that.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use bytes::Bytes;
+use plinth_protocol::Version;
+
+use super::{
+    Memtable,
+    index::PointIndexWriter,
+    node::{Freed, NodePointer, NodeRef, RecordPointer},
+    reclaim::ReadGuard,
+};
+use crate::engine::{
+    key::{KeyBuf, KeyRef},
+    visible::{ClearedRanges, PointWrite, Stamp, last_writes},
+    write::Write,
+};
+
+/// A range with at most as many keys is cleared key by key.
+const NARROW_RANGE_KEYS: usize = 32;
+/// Steps of collection that each write does, so that more is dropped than made.
+const STEPS_PER_WRITE: usize = 2;
+
+/// What a memtable holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::engine) struct MemtableStats {
+    /// Keys with at least one record.
+    pub(in crate::engine) keys: u64,
+    /// Records of keys.
+    pub(in crate::engine) records: u64,
+    /// Spans under a range tombstone.
+    pub(in crate::engine) tombstones: u64,
+    /// Bytes of nodes, records and the index.
+    pub(in crate::engine) bytes: u64,
+}
+
+/// A record that made an older one of its key invisible, or the key itself.
+#[derive(Debug)]
+struct Superseding {
+    record: RecordPointer,
+    node: NodePointer,
+}
+
+/// A range tombstone whose keys are to be swept out.
+#[derive(Debug)]
+struct Sweep {
+    stamp: Stamp,
+    begin: KeyBuf,
+    end: KeyBuf,
+    /// Where to go on.
+    next: KeyBuf,
+}
+
+/// The one writer of a memtable.
+#[derive(Debug)]
+pub(in crate::engine) struct MemtableWriter {
+    table: Arc<Memtable>,
+    index: PointIndexWriter,
+    superseding: VecDeque<Superseding>,
+    sweeps: VecDeque<Sweep>,
+    horizon: Version,
+    keys: u64,
+    records: u64,
+    bytes: u64,
+}
+
+impl MemtableWriter {
+    /// An empty memtable.
+    pub(in crate::engine) fn new(seed: u64) -> Self {
+        Self {
+            table: Arc::new(Memtable::new(seed)),
+            index: PointIndexWriter::default(),
+            superseding: VecDeque::new(),
+            sweeps: VecDeque::new(),
+            horizon: Version::ZERO,
+            keys: 0,
+            records: 0,
+            bytes: 0,
+        }
+    }
+
+    /// What readers look at.
+    pub(in crate::engine) fn table(&self) -> &Arc<Memtable> {
+        &self.table
+    }
+
+    /// What is held now.
+    pub(in crate::engine) fn stats(&self) -> MemtableStats {
+        let guard = ReadGuard::pin();
+        MemtableStats {
+            keys: self.keys,
+            records: self.records,
+            tombstones: self.table.tombstones.len(&guard) as u64,
+            bytes: self.bytes + self.table.index.bytes(&guard) as u64,
+        }
+    }
+
+    /// Applies the writes of one transaction. Stamps ascend from call to call.
+    pub(in crate::engine) fn apply(&mut self, stamp: Stamp, writes: &[Write]) {
+        let guard = ReadGuard::pin();
+        let (cleared, points) = last_writes(writes);
+        self.clear_ranges(&cleared, stamp, &guard);
+        let is_covered = !self.table.newest_cover(&guard).is_empty();
+        for &PointWrite { key, value } in &points {
+            match self.table.index.get(key, &guard) {
+                Some(node) => self.overwrite(node, stamp, value, is_covered, &guard),
+                // Nothing is there, and nothing will be.
+                None if value.is_none() => {}
+                None => self.insert(key, stamp, value, &guard),
+            }
+        }
+        self.collect(STEPS_PER_WRITE * (writes.len() + 1));
+    }
+
+    fn insert(&mut self, key: KeyRef<'_>, stamp: Stamp, value: Option<&Bytes>, guard: &ReadGuard) {
+        let pointer = NodePointer::allocate(key, stamp, value);
+        // SAFETY: just made.
+        let node = unsafe { pointer.get(guard) };
+        self.table.tree.insert(node, guard);
+        self.table.index.insert(&mut self.index, node, guard);
+        self.keys += 1;
+        self.records += 1;
+        self.bytes += (node.bytes() + node.newest().bytes()) as u64;
+    }
+
+    fn overwrite(
+        &mut self,
+        node: NodeRef<'_>,
+        stamp: Stamp,
+        value: Option<&Bytes>,
+        is_covered: bool,
+        guard: &ReadGuard,
+    ) {
+        let before = node.newest();
+        let is_hidden = || {
+            let cover = self.table.newest_cover(guard).stamp(node.key());
+            cover.is_some_and(|cover| before.stamp() < cover)
+        };
+        match value {
+            Some(_) if !before.is_set() || is_covered && is_hidden() => {
+                self.table.tree.note_birth(node.key(), stamp.version, before.is_set(), guard);
+            }
+            None if before.is_set() => {
+                self.table.tree.note_clear(node.key(), stamp.version, guard);
+            }
+            Some(_) => {}
+            // There is no value already.
+            None => return,
+        }
+        let record = node.push(stamp, value);
+        self.records += 1;
+        self.bytes += record.bytes() as u64;
+        let record = RecordPointer::of(record);
+        self.superseding.push_back(Superseding { record, node: node.pointer() });
+    }
+
+    /// Clears ranges, the narrow ones key by key.
+    fn clear_ranges(&mut self, cleared: &ClearedRanges, stamp: Stamp, guard: &ReadGuard) {
+        let mut wide = Vec::new();
+        let mut narrow = Vec::with_capacity(NARROW_RANGE_KEYS + 1);
+        for (begin, end) in cleared.iter() {
+            narrow.clear();
+            let mut cursor = self.table.tree.seek(begin, Version::ZERO, guard);
+            while let Some(node) = cursor.next().filter(|node| node.key() < end)
+                && narrow.len() <= NARROW_RANGE_KEYS
+            {
+                narrow.push(node);
+            }
+            if narrow.len() > NARROW_RANGE_KEYS {
+                wide.push((begin, end));
+                continue;
+            }
+            for node in narrow.iter().filter(|node| node.newest().is_set()) {
+                self.overwrite(*node, stamp, None, false, guard);
+            }
+        }
+        for &(begin, end) in &wide {
+            self.sweeps.push_back(Sweep {
+                stamp,
+                begin: begin.into(),
+                end: end.into(),
+                next: begin.into(),
+            });
+        }
+        self.table.tombstones.add(wide.into_iter(), stamp, guard);
+    }
+
+    /// Lets go of what no read at or above `horizon` can see; [`collect`](Self::collect) does it.
+    pub(in crate::engine) fn set_horizon(&mut self, horizon: Version) {
+        self.horizon = self.horizon.max(horizon);
+    }
+
+    /// Does up to so many steps of collection; true if there is more to do.
+    pub(in crate::engine) fn collect(&mut self, steps: usize) -> bool {
+        let guard = ReadGuard::pin();
+        let mut left = steps;
+        while left > 0 && self.drop_superseded(&guard) {
+            left -= 1;
+        }
+        while left > 0 && self.is_time_to_sweep() {
+            left = self.sweep(left, &guard);
+        }
+        left == 0 && (self.is_time_to_drop(&guard) || self.is_time_to_sweep())
+    }
+
+    fn is_time_to_drop(&self, guard: &ReadGuard) -> bool {
+        // SAFETY: records are retired by the superseding ones that come later in the queue.
+        let is_due = |next: &Superseding| unsafe { next.record.get(guard) }.stamp().version;
+        self.superseding.front().map(is_due).is_some_and(|version| version <= self.horizon)
+    }
+
+    /// Drops what the next due record has superseded; false if none is due.
+    fn drop_superseded(&mut self, guard: &ReadGuard) -> bool {
+        if !self.is_time_to_drop(guard) {
+            return false;
+        }
+        let Some(Superseding { record, node }) = self.superseding.pop_front() else { return false };
+        // SAFETY: the record is retired with its node, below, or by one that superseded it in turn
+        // and comes later in the queue, or by a sweep, for which the queue is emptied first.
+        let record = unsafe { record.get(guard) };
+        let mut freed = record.cut(guard);
+        if !record.is_set() {
+            // SAFETY: the node has this record, so it isn't retired either.
+            let node = unsafe { node.get(guard) };
+            if RecordPointer::of(node.newest()) == RecordPointer::of(record) {
+                freed.add(self.remove(node, guard));
+            }
+        }
+        self.note(freed);
+        true
+    }
+
+    fn note(&mut self, freed: Freed) {
+        self.records -= freed.records;
+        self.bytes -= freed.bytes;
+    }
+
+    /// Takes out a key that no read can see.
+    fn remove(&mut self, node: NodeRef<'_>, guard: &ReadGuard) -> Freed {
+        self.table.tree.remove(node.key(), self.horizon, guard);
+        self.table.index.remove(&mut self.index, node.key(), guard);
+        self.keys -= 1;
+        // SAFETY: the tree and the index were all that led to the node; of the writer's own queue
+        // nothing refers to it any more, as the callers know.
+        unsafe { node.retire(guard) }
+    }
+
+    /// Whether the horizon has reached the next tombstone, and all records that superseded others
+    /// until then are done with, so that the queue refers to nothing that a sweep frees.
+    fn is_time_to_sweep(&self) -> bool {
+        let guard = ReadGuard::pin();
+        self.sweeps.front().is_some_and(|sweep| sweep.stamp.version <= self.horizon)
+            && !self.is_time_to_drop(&guard)
+    }
+
+    /// Sweeps up to `steps` keys from under the next tombstone; tells how many steps are left.
+    fn sweep(&mut self, mut steps: usize, guard: &ReadGuard) -> usize {
+        let Some(mut sweep) = self.sweeps.pop_front() else { return steps };
+        let table = Arc::clone(&self.table);
+        // Where a newer tombstone covers the keys and all reads see that one, its sweep is enough.
+        let cover = table.tombstones.at(self.horizon, guard);
+        while sweep.next < sweep.end {
+            let span = cover.span(sweep.next.as_ref());
+            let end = span.end.map_or(sweep.end.as_ref(), |end| end.min(sweep.end.as_ref()));
+            if span.stamp == Some(sweep.stamp) {
+                let next =
+                    self.sweep_span(sweep.next.as_ref(), end, sweep.stamp, &mut steps, guard);
+                if let Some(next) = next {
+                    sweep.next = next;
+                    self.sweeps.push_front(sweep);
+                    return 0;
+                }
+            }
+            sweep.next = end.into();
+            steps = steps.saturating_sub(1);
+            if steps == 0 && sweep.next < sweep.end {
+                self.sweeps.push_front(sweep);
+                return 0;
+            }
+        }
+        table.tombstones.remove(sweep.begin.as_ref(), sweep.end.as_ref(), sweep.stamp, guard);
+        table.tombstones.expire(self.horizon, guard);
+        steps
+    }
+
+    /// Sweeps keys from `begin` to before `end`, which a tombstone covers; tells where it stopped
+    /// if it ran out of steps.
+    fn sweep_span(
+        &mut self,
+        begin: KeyRef<'_>,
+        end: KeyRef<'_>,
+        stamp: Stamp,
+        steps: &mut usize,
+        guard: &ReadGuard,
+    ) -> Option<KeyBuf> {
+        let table = Arc::clone(&self.table);
+        let mut cursor = table.tree.seek(begin, Version::ZERO, guard);
+        while let Some(node) = cursor.next().filter(|node| node.key() < end) {
+            if *steps == 0 {
+                return Some(node.key().into());
+            }
+            *steps -= 1;
+            let mut record = node.newest();
+            if record.stamp() < stamp {
+                let freed = self.remove(node, guard);
+                self.note(freed);
+                continue;
+            }
+            while let Some(older) = record.older() {
+                if older.stamp() < stamp {
+                    let freed = record.cut(guard);
+                    self.note(freed);
+                    break;
+                }
+                record = older;
+            }
+        }
+        None
+    }
+}
