@@ -16,8 +16,8 @@
 //! | [`Vfs::sync_directory`] | which names the directory holds, and what they stand for |
 //!
 //! Without a sync nothing is ordered: a later write may survive a crash that an earlier one did
-//! not. A sync that failed may have forgotten what it was asked for, so that the next one succeeds
-//! without having written it; whoever sees one fail must stop relying on the file.
+//! not. A file's sync that failed may have forgotten what it was asked for, so that the next one
+//! succeeds without having written it; whoever sees one fail must stop relying on the file.
 //!
 //! All calls block. There are no seeks and no hidden buffers.
 

@@ -43,7 +43,7 @@ pub struct Log {
     options: LogOptions,
     segment: Segment,
     /// Where the next record goes.
-    position: u64,
+    pub(super) position: u64,
     /// What lies before this in the segment is durable.
     durable_to: u64,
     /// The checksum of the last record.

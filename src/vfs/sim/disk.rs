@@ -196,11 +196,6 @@ impl Disk {
         Ok(())
     }
 
-    /// Drops what a directory's sync would have made durable; the names stay as they look.
-    pub(super) fn forget_directory(&mut self, directory: &Path) {
-        self.pending_names.remove(directory);
-    }
-
     pub(super) fn add_file_effect(&mut self, file: FileId, effect: FileEffect) {
         let sequence = self.next_sequence();
         let file = self.files.entry(file).or_default();

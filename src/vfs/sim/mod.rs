@@ -407,8 +407,9 @@ impl Vfs for SimVfs {
     fn sync_directory(&self, directory: &Path) -> Result<(), VfsError> {
         let sync = |state: &mut State| state.disk.sync_directory(directory);
         let part = |_: &mut State| Ok(());
-        let forget = |state: &mut State| state.disk.forget_directory(directory);
-        self.change("sync the directory", directory, "sync_directory", sync, part, forget)
+        // Names go through a file system's journal: one that fails to write it stops altogether,
+        // and doesn't forget.
+        self.change("sync the directory", directory, "sync_directory", sync, part, |_| ())
     }
 
     fn lock(&self, path: &Path) -> Result<Box<dyn LockGuard>, VfsError> {

@@ -102,7 +102,7 @@ pub enum Fault {
     CutDuring,
     /// The power fails when the call is done, before the caller learns of it.
     CutAfter,
-    /// An input/output error. A sync that fails in this way forgets what it should have written.
+    /// An input/output error. A file's sync that fails forgets what it should have written.
     Eio,
     /// No space left. A write has done a part.
     Enospc,

@@ -15,6 +15,8 @@ use crate::{
 };
 
 mod behaviour;
+mod crash;
+mod damage;
 
 const DIRECTORY: &str = "/log";
 
