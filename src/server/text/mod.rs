@@ -16,3 +16,7 @@ pub mod help;
 pub mod lexer;
 pub mod session;
 pub mod trace;
+
+pub use answer::Answer;
+pub use command::line_bytes_max;
+pub use session::{InfoSource, Reply, TextSession};
