@@ -76,9 +76,10 @@ pub(super) fn separator(left: KeyRef<'_>, right: KeyRef<'_>) -> KeyBuf {
 }
 
 /// Where the keys of an array begin to differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Shared {
     /// In the keyspace.
+    #[default]
     Nothing,
     /// After so many bytes of the key, all in this keyspace.
     Prefix(KeyspaceId, usize),
@@ -115,7 +116,7 @@ fn load(key: &[u8], at: usize) -> u64 {
 }
 
 /// Finds keys in a sorted array that is kept elsewhere.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Digests {
     shared: Shared,
     values: Box<[u64]>,

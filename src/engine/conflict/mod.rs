@@ -1,103 +1,155 @@
 //! The conflict index: which keys were written when, as far back as the window reaches.
 //!
-//! One step function over the keys of each keyspace: the boundary at `k` says when the keys from
-//! `k` to the next boundary were last written. A write splits the function at its ends and levels
-//! what is between; a check looks for a step above the version that the reader saw. Exact: no
-//! false conflicts, no missed ones.
+//! The history is one function from keys to versions, *when was this key last written*, constant
+//! but for the steps at keys that were written. [`steps`] keeps it in a tree that knows the
+//! greatest version below each of its pages; so a check of a read range looks at the pages at the
+//! range's ends only, whatever its width and whatever was written inside it. It is exact: a
+//! conflict is reported if, and only if, a key of the range was written after the reader's version.
+//!
+//! What the window has left behind is forgotten page by page: each expiry tidies a number of pages
+//! in proportion to what was inserted, and remembers where to go on. Nothing is ever tidied all at
+//! once.
 
-use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
-    ops::Bound,
-};
+mod steps;
 
-use bytes::Bytes;
 use plinth_protocol::{ConflictRange, KeyspaceId, Version};
+
+use self::steps::Page;
+use super::key::{KeyBuf, KeyRef};
+
+/// Pages that are tidied at each expiry, beside those for what was inserted since the last.
+const PAGES_TIDIED_MIN: usize = 2;
+/// Insertions for which one page is tidied. A page has some forty steps, so that each insertion
+/// pays for looking at five.
+const INSERTIONS_PER_PAGE: usize = 8;
+/// Pages of overwritten history that each insertion frees. An insertion makes less than one.
+const PAGES_FREED: usize = 2;
 
 /// The write history of the window. Lives in the sequencer; one thread.
 #[derive(Debug)]
 pub struct ConflictIndex {
     oldest: Version,
-    steps: HashMap<KeyspaceId, BTreeMap<Bytes, Version>>,
-    /// Boundaries in the order of their versions, to be looked at again when these have expired.
-    expiring: VecDeque<(Version, KeyspaceId, Bytes)>,
+    /// No key was written after this.
+    newest: Version,
+    root: Page,
+    /// Pages that were overwritten as a whole, freed a few at a time.
+    overwritten: Vec<Page>,
+    insertions: usize,
+    /// Where to go on tidying.
+    next_tidied: KeyBuf,
 }
 
 /// What a [`ConflictIndex`] holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConflictStats {
-    /// Boundaries between keys written at different versions.
-    pub boundaries: usize,
+    /// Keys at which the version of the last write changes.
+    pub steps: usize,
+    /// About how many bytes they take.
+    pub bytes: usize,
 }
 
 impl ConflictIndex {
     /// An empty history that begins at `oldest`.
     pub fn new(oldest: Version) -> Self {
-        Self { oldest, steps: HashMap::new(), expiring: VecDeque::new() }
+        Self {
+            oldest,
+            newest: Version::ZERO,
+            root: Page::default(),
+            overwritten: Vec::new(),
+            insertions: 0,
+            next_tidied: first_key(),
+        }
     }
 
-    /// The version from which on every write is known.
+    /// The version after which every write is known.
     pub fn oldest(&self) -> Version {
         self.oldest
     }
 
-    /// What is held.
+    /// What is held. Counts, so it isn't for every commit.
     pub fn stats(&self) -> ConflictStats {
-        ConflictStats { boundaries: self.steps.values().map(BTreeMap::len).sum() }
+        let mut stats = ConflictStats::default();
+        let mut pages: Vec<&Page> = self.overwritten.iter().chain([&self.root]).collect();
+        while let Some(page) = pages.pop() {
+            stats.steps += page.steps();
+            stats.bytes += page.bytes();
+            pages.extend(page.children());
+        }
+        stats
     }
 
-    /// Whether anything in `range` was written after `since`. True as well if the answer is not
-    /// known, because `since` is before [`oldest`](Self::oldest).
+    /// Whether any key of `range` was written after `since`. True also if that is not known,
+    /// because `since` is before [`oldest`](Self::oldest).
     pub fn check(&self, keyspace: KeyspaceId, range: &ConflictRange, since: Version) -> bool {
         if since < self.oldest {
             return true;
         }
-        let range = range.to_range();
-        let Some(steps) = self.steps.get(&keyspace).filter(|_| !range.is_empty()) else {
+        if self.newest <= since {
             return false;
-        };
-        let before = steps.range(..=range.begin.clone()).next_back();
-        let within =
-            steps.range::<Bytes, _>((Bound::Excluded(&range.begin), Bound::Excluded(&range.end)));
-        before.into_iter().chain(within).any(|(_, &version)| version > since)
+        }
+        match range {
+            ConflictRange::Key(key) => self.root.key_exceeds(KeyRef::new(keyspace, key), since),
+            ConflictRange::Range(range) if range.is_empty() => false,
+            ConflictRange::Range(range) => {
+                let (begin, end) =
+                    (KeyRef::new(keyspace, &range.begin), KeyRef::new(keyspace, &range.end));
+                self.root.range_exceeds(Some(begin), Some(end), since)
+            }
+        }
     }
 
-    /// Notes that `range` is written at `version`, which is not below any earlier one.
+    /// Notes that `range` is written at `version`.
+    ///
+    /// # Panics
+    /// If an earlier write has a greater version: that history would be wrong.
     pub fn insert(&mut self, keyspace: KeyspaceId, range: &ConflictRange, version: Version) {
-        let range = range.to_range();
-        if range.is_empty() {
-            return;
+        assert!(self.newest <= version, "history is written in order");
+        let split = match range {
+            ConflictRange::Key(key) => self.root.assign_key(KeyRef::new(keyspace, key), version),
+            ConflictRange::Range(range) if range.is_empty() => return,
+            ConflictRange::Range(range) => {
+                let (begin, end) =
+                    (KeyRef::new(keyspace, &range.begin), KeyRef::new(keyspace, &range.end));
+                self.root.assign_range(Some(begin), Some(end), version, &mut self.overwritten)
+            }
+        };
+        if let Some(split) = split {
+            self.root = Page::above(std::mem::take(&mut self.root), split);
         }
-        let steps = self.steps.entry(keyspace).or_default();
-        let after =
-            steps.range(..=range.end.clone()).next_back().map_or(Version::ZERO, |(_, &v)| v);
-        let levelled: Vec<Bytes> = steps
-            .range(range.begin.clone()..range.end.clone())
-            .map(|(boundary, _)| boundary.clone())
-            .collect();
-        for boundary in levelled {
-            steps.remove(&boundary);
-        }
-        steps.insert(range.begin.clone(), version);
-        steps.entry(range.end.clone()).or_insert(after);
-        self.expiring.push_back((version, keyspace, range.begin));
-        self.expiring.push_back((version, keyspace, range.end));
+        self.newest = version;
+        self.insertions += 1;
+        self.free_some();
     }
 
-    /// Forgets what was written at or before `oldest`.
+    /// Forgets what was written at or before `oldest`, in its time.
     pub fn expire(&mut self, oldest: Version) {
         self.oldest = self.oldest.max(oldest);
-        while self.expiring.front().is_some_and(|&(version, ..)| version <= self.oldest) {
-            let Some((_, keyspace, boundary)) = self.expiring.pop_front() else { return };
-            let Some(steps) = self.steps.get_mut(&keyspace) else { continue };
-            let is_low = |version: &Version| *version <= self.oldest;
-            let is_needed = !steps.get(&boundary).is_some_and(is_low)
-                || steps.range(..boundary.clone()).next_back().is_some_and(|(_, v)| !is_low(v));
-            if !is_needed {
-                steps.remove(&boundary);
-            }
-            if steps.is_empty() {
-                self.steps.remove(&keyspace);
-            }
+        let pages = PAGES_TIDIED_MIN + self.insertions / INSERTIONS_PER_PAGE;
+        self.insertions %= INSERTIONS_PER_PAGE;
+        if self.newest <= self.oldest {
+            // All of it is past.
+            self.overwritten.push(std::mem::take(&mut self.root));
+            self.next_tidied = first_key();
+        }
+        for _ in 0..pages {
+            let next = self.root.tidy(self.next_tidied.as_ref(), self.oldest);
+            self.next_tidied = next.unwrap_or_else(first_key);
+            self.root.shed_levels();
+            self.free_some();
+        }
+    }
+
+    fn free_some(&mut self) {
+        for _ in 0..PAGES_FREED {
+            let Some(page) = self.overwritten.pop() else { return };
+            self.overwritten.extend(page.into_children());
         }
     }
 }
+
+fn first_key() -> KeyBuf {
+    KeyRef::new(KeyspaceId(0), b"").into()
+}
+
+#[cfg(test)]
+mod tests;
