@@ -23,7 +23,16 @@ const WATCHES_MAX: usize = 10_000;
 
 /// A database. Cheap to clone; the clones share what they stand on.
 ///
-/// Waiting (for a retry or a timeout) needs a tokio runtime with time enabled.
+/// Waiting (for a server, a retry, a timeout) needs a tokio runtime with time enabled.
+#[cfg(feature = "tcp")]
+pub struct Database<B: Backend = crate::TcpBackend> {
+    shared: Arc<Shared<B>>,
+}
+
+/// A database. Cheap to clone; the clones share what they stand on.
+///
+/// Waiting (for a retry, a timeout) needs a tokio runtime with time enabled.
+#[cfg(not(feature = "tcp"))]
 pub struct Database<B: Backend> {
     shared: Arc<Shared<B>>,
 }

@@ -1,8 +1,9 @@
 //! Plinth's client: a database, its transactions, and the backends that carry them.
 //!
 //! ```no_run
-//! # use plinth_client::{Backend, Database};
-//! # async fn example<B: Backend>(db: Database<B>) -> Result<(), plinth_client::Error> {
+//! # #[cfg(feature = "tcp")]
+//! # async fn example() -> Result<(), plinth_client::Error> {
+//! let db = plinth_client::Database::connect("127.0.0.1:4500").await?;
 //! let visits = db
 //!     .transact(|tx| async move {
 //!         tx.atomic(plinth_client::AtomicOp::Add, "visits", 1_u64.to_le_bytes());
@@ -19,7 +20,7 @@
 //!   [`Backend`]: read-your-writes, conflict ranges, key selectors, atomic operations, versionstamps,
 //!   watches, options, back-off.
 //! - [`Backend`] is what a transaction stands on: reads at a version, and an atomic commit.
-//!   The `plinthdb` crate has one with the engine in process.
+//!   `TcpBackend` is a server; the `plinthdb` crate has one with the engine in process.
 
 #![forbid(unsafe_code)]
 
@@ -27,6 +28,8 @@ pub mod backend;
 mod database;
 mod into_bytes;
 mod lock;
+#[cfg(feature = "tcp")]
+pub mod tcp;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod transaction;
@@ -39,6 +42,8 @@ pub use plinth_protocol::{
     AtomicOp, Durability, Error, ErrorCode, KeyRange, KeySelector, KeyspaceId, Version,
     Versionstamp, response::KeyValue, response::VersionedValue,
 };
+#[cfg(feature = "tcp")]
+pub use tcp::{ConnectOptions, TcpBackend};
 pub use transaction::{
     Page, RangeRead, RangeStream, SnapshotReads, StreamingMode, Transaction, TransactionOption,
     TransactionOptions, Watch,

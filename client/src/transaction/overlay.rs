@@ -152,15 +152,44 @@ impl Overlay {
                 .any(|(_, point)| matches!(point, Point::Dependent(_)))
     }
 
-    /// The end of the cleared range that the reading is in, where the database need not be asked:
-    /// the end to the right when reading forward from `key`, to the left when reading backward from
-    /// before `key`.
-    pub(super) fn cleared_until(&self, key: &[u8], reverse: bool) -> Option<&Bytes> {
+    /// How far the database need not be asked when reading `range` from its beginning, or in
+    /// reverse from its end: over a cleared range, or a key that is set.
+    pub(super) fn known_until(&self, range: &KeyRange, reverse: bool) -> Option<Bytes> {
         if reverse {
-            self.clears.covering_before(key).map(|(begin, _)| begin)
+            if let Some((begin, _)) = self.clears.covering_before(&range.end) {
+                return Some(begin.clone());
+            }
+            let (key, _) = self.set_points(range).next_back()?;
+            (is_key_after(&range.end, key)).then(|| key.clone())
         } else {
-            self.clears.covering(key).map(|(_, end)| end)
+            if let Some((_, end)) = self.clears.covering(&range.begin) {
+                return Some(end.clone());
+            }
+            self.set_points(range).next().filter(|(key, _)| **key == range.begin)?;
+            Some(key_after(&range.begin))
         }
+    }
+
+    /// How far the database has to be asked from there: to the next cleared range or set key.
+    /// Single cleared keys are read over.
+    pub(super) fn unknown_until(&self, range: &KeyRange, reverse: bool) -> Bytes {
+        let mut clears = self.clears.within(&range.begin, &range.end);
+        if reverse {
+            let clear = clears.next_back().map(|clear| clear.end);
+            let point = self.set_points(range).next_back().map(|(key, _)| key_after(key));
+            [clear, point].into_iter().flatten().max().unwrap_or_else(|| range.begin.clone())
+        } else {
+            let clear = clears.next().map(|clear| clear.begin);
+            let point = self.set_points(range).next().map(|(key, _)| key.clone());
+            [clear, point].into_iter().flatten().min().unwrap_or_else(|| range.end.clone())
+        }
+    }
+
+    /// The keys of the range that are known to be there.
+    fn set_points(&self, range: &KeyRange) -> impl DoubleEndedIterator<Item = (&Bytes, &Point)> {
+        self.points
+            .range::<Bytes, _>(&range.begin..&range.end)
+            .filter(|(_, point)| matches!(point, Point::Known(Some(_))))
     }
 
     /// Lays the overlay over `rows`, which are all that the database has in `range`, in the order
@@ -263,6 +292,10 @@ impl Overlay {
         }
         emit(&begin, &range.end);
     }
+}
+
+fn is_key_after(end: &[u8], key: &[u8]) -> bool {
+    end.split_last() == Some((&0, key))
 }
 
 /// The keys that a versionstamped key can become, with a stamp of a version above `floor`.

@@ -6,13 +6,11 @@
 //! nothing is.
 
 use bytes::Bytes;
-use plinth_protocol::{
-    Error, ErrorCode, KeyRange, KeySelector, range::key_after, response::KeyValue,
-};
+use plinth_protocol::{Error, ErrorCode, KeyRange, KeySelector, range::key_after};
 
 use super::{
     Transaction,
-    scan::{Scan, Source},
+    scan::{Scan, Source, rows_within},
     selector::{Resolved, fold_or_equal},
     write::outside,
 };
@@ -243,7 +241,8 @@ impl<S: Snapshot> Source<S> {
     }
 }
 
-/// Reads rows until a limit is reached or nothing is left.
+/// Reads rows until a limit is reached or nothing is left. Where bytes are limited, a page that has
+/// rows ends rather than ask once more.
 async fn fill<B: Backend>(
     transaction: &Transaction<B>,
     mut scan: Scan<'_, B::Snapshot>,
@@ -252,43 +251,29 @@ async fn fill<B: Backend>(
 ) -> Result<Page, Error> {
     let mut page = Page::default();
     let mut bytes = 0_usize;
-    loop {
-        let rows_wanted = if rows_max == usize::MAX { 0 } else { rows_max - page.rows.len() };
-        let bytes_wanted = if page_bytes == usize::MAX { 0 } else { page_bytes - bytes };
-        let mut piece = scan.next(transaction, rows_wanted, bytes_wanted).await?;
+    while !scan.is_done() {
+        if page_bytes != usize::MAX && !page.rows.is_empty() && scan.has_to_ask() {
+            page.more = true;
+            break;
+        }
         let room = rows_max - page.rows.len();
-        let taken = rows_within(&piece.rows, room, page_bytes, &mut bytes);
-        let is_full = taken == room || bytes >= page_bytes;
+        let mut piece = scan.next(transaction, room, page_bytes - bytes).await?;
+        let taken = rows_within(&piece.rows, ROW_BYTES, room, page_bytes, &mut bytes);
         piece.rows.truncate(taken);
         if page.rows.is_empty() {
             page.rows = piece.rows;
         } else {
             page.rows.append(&mut piece.rows);
         }
-        if is_full {
+        if taken == room || bytes >= page_bytes {
             page.more = true;
-            return Ok(page);
+            break;
         }
         if piece.is_blocked {
             return Err(super::read::unreadable());
         }
-        if piece.is_last {
-            return Ok(page);
-        }
     }
-}
-
-/// How many of the rows the page takes; adds their bytes to `bytes`.
-fn rows_within(rows: &[KeyValue], room: usize, page_bytes: usize, bytes: &mut usize) -> usize {
-    let mut taken = 0;
-    for row in rows.iter().take(room) {
-        if *bytes >= page_bytes {
-            break;
-        }
-        *bytes += row.key.len() + row.value.len() + ROW_BYTES;
-        taken += 1;
-    }
-    taken
+    Ok(page)
 }
 
 /// What a range read has depended on: any other key written changes nothing in its answer.

@@ -10,14 +10,14 @@ use plinth_protocol::{
 
 use super::{
     Transaction,
-    overlay::Overlay,
+    overlay::{Merged, Overlay},
     read::{add_read_conflict, overlay},
     state::State,
 };
 use crate::{Backend, RangeChunk, Snapshot};
 
-/// How many rows more than needed are asked for at first when own writes may hide some.
-const SPARE_ROWS: usize = 8;
+/// What FoundationDB's servers count for a row beside its key and value; its client counts less.
+const ASKED_ROW_BYTES: usize = 24;
 
 /// Where a read reads from, as it was when the read was issued: writes that follow don't change it.
 #[derive(Debug)]
@@ -98,14 +98,29 @@ impl<S: Snapshot> Source<S> {
     }
 }
 
-/// The next rows of a scan.
-#[derive(Debug, Default)]
-pub(super) struct Piece {
-    pub(super) rows: Vec<KeyValue>,
-    /// Whether the next key after these rows is unreadable.
-    pub(super) is_blocked: bool,
-    /// Whether nothing comes after these rows.
-    pub(super) is_last: bool,
+/// A limit as a backend wants it, where 0 is none.
+fn limit(limit: usize) -> u32 {
+    if limit == usize::MAX { 0 } else { u32::try_from(limit).unwrap_or(u32::MAX) }
+}
+
+/// How many of the rows fit: up to `room`, and no more once the bytes have come to `bytes_max`;
+/// adds their bytes to `bytes`.
+pub(super) fn rows_within(
+    rows: &[KeyValue],
+    row_bytes: usize,
+    room: usize,
+    bytes_max: usize,
+    bytes: &mut usize,
+) -> usize {
+    let mut taken = 0;
+    for row in rows.iter().take(room) {
+        if *bytes >= bytes_max {
+            break;
+        }
+        *bytes = bytes.saturating_add(row.key.len() + row.value.len() + row_bytes);
+        taken += 1;
+    }
+    taken
 }
 
 /// A range on its way, from one end to the other.
@@ -116,7 +131,6 @@ pub(super) struct Scan<'a, S> {
     rest: KeyRange,
     reverse: bool,
     keys_only: bool,
-    spare_rows: usize,
 }
 
 impl<'a, S: Snapshot> Scan<'a, S> {
@@ -128,59 +142,95 @@ impl<'a, S: Snapshot> Scan<'a, S> {
     ) -> Self {
         let keys_only = keys_only
             && source.overlay.as_ref().is_none_or(|overlay| !overlay.has_dependents_within(&range));
-        Self { source, rest: range, reverse, keys_only, spare_rows: SPARE_ROWS }
+        Self { source, rest: range, reverse, keys_only }
     }
 
-    /// Some more rows: about as many and as large as wanted (0 is no limit), possibly more or fewer.
+    /// Whether nothing is left.
+    pub(super) fn is_done(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// Whether the next rows have to be asked for.
+    pub(super) fn has_to_ask(&self) -> bool {
+        self.known_until().is_none()
+    }
+
+    fn known_until(&self) -> Option<Bytes> {
+        self.source.overlay.as_ref()?.known_until(&self.rest, self.reverse)
+    }
+
+    /// Some more rows, as far as what is known reaches, or what one question answers. At most about
+    /// `rows_wanted` rows, and no more once `bytes_wanted` have come together.
     pub(super) async fn next<B: Backend<Snapshot = S>>(
         &mut self,
         transaction: &Transaction<B>,
         rows_wanted: usize,
         bytes_wanted: usize,
-    ) -> Result<Piece, Error> {
+    ) -> Result<Merged, Error> {
         if self.rest.is_empty() {
-            return Ok(Piece { is_last: true, ..Piece::default() });
+            return Ok(Merged::default());
         }
         let Some(overlay) = self.source.overlay.as_deref() else {
-            let chunk = self.ask(transaction, rows_wanted, bytes_wanted).await?;
+            let range = self.rest.clone();
+            let chunk = self.ask(transaction, range, rows_wanted, bytes_wanted).await?;
             self.pass(&chunk);
-            return Ok(Piece { rows: chunk.rows, is_blocked: false, is_last: !chunk.more });
+            return Ok(Merged { rows: chunk.rows, is_blocked: false });
         };
-        let from = if self.reverse { &self.rest.end } else { &self.rest.begin };
-        let (covered, rows) = if let Some(until) = overlay.cleared_until(from, self.reverse) {
-            let covered = self.take_until(&until.clone());
-            (covered, Vec::new())
+        let (covered, rows) = if let Some(until) = self.known_until() {
+            (self.take_until(&until), Vec::new())
         } else {
-            let wanted =
-                if rows_wanted == 0 { 0 } else { rows_wanted.saturating_add(self.spare_rows) };
-            self.spare_rows = self.spare_rows.saturating_mul(2);
-            let chunk = self.ask(transaction, wanted, bytes_wanted).await?;
-            let covered = self.pass(&chunk);
+            let until = overlay.unknown_until(&self.rest, self.reverse);
+            let range = if self.reverse {
+                KeyRange { begin: until.clone(), end: self.rest.end.clone() }
+            } else {
+                KeyRange { begin: self.rest.begin.clone(), end: until.clone() }
+            };
+            let chunk = self.ask(transaction, range, rows_wanted, bytes_wanted).await?;
+            let covered = if chunk.more { self.pass(&chunk) } else { self.take_until(&until) };
             (covered, chunk.rows)
         };
         let bypass = self.source.bypass_unreadable;
-        let merged = overlay.merge(&covered, rows, self.reverse, bypass);
-        Ok(Piece {
-            rows: merged.rows,
-            is_blocked: merged.is_blocked,
-            is_last: self.rest.is_empty(),
-        })
+        Ok(overlay.merge(&covered, rows, self.reverse, bypass))
     }
 
+    /// All rows of `range` up to the limits, however many answers that takes.
     async fn ask<B: Backend<Snapshot = S>>(
         &self,
         transaction: &Transaction<B>,
+        mut range: KeyRange,
         rows_wanted: usize,
         bytes_wanted: usize,
     ) -> Result<RangeChunk, Error> {
-        let options = RangeOptions {
-            rows_max: u32::try_from(rows_wanted).unwrap_or(u32::MAX),
-            bytes_target: u32::try_from(bytes_wanted).unwrap_or(u32::MAX),
-            reverse: self.reverse,
-            keys_only: self.keys_only,
-            streams: false,
-        };
-        self.source.ask_range(transaction, self.rest.clone(), options).await
+        let mut all = RangeChunk::default();
+        let mut bytes = 0;
+        loop {
+            let options = RangeOptions {
+                rows_max: limit(rows_wanted - all.rows.len()),
+                bytes_target: limit(bytes_wanted - bytes),
+                reverse: self.reverse,
+                keys_only: self.keys_only,
+                streams: false,
+            };
+            let mut chunk = self.source.ask_range(transaction, range.clone(), options).await?;
+            let room = rows_wanted - all.rows.len();
+            let taken = rows_within(&chunk.rows, ASKED_ROW_BYTES, room, bytes_wanted, &mut bytes);
+            let is_full = taken == room || bytes >= bytes_wanted;
+            all.more = is_full || chunk.more;
+            chunk.rows.truncate(taken);
+            if all.rows.is_empty() {
+                all.rows = chunk.rows;
+            } else {
+                all.rows.append(&mut chunk.rows);
+            }
+            let Some(last) = all.rows.last().filter(|_| all.more && !is_full) else {
+                return Ok(all);
+            };
+            if self.reverse {
+                range.end = last.key.clone();
+            } else {
+                range.begin = key_after(&last.key);
+            }
+        }
     }
 
     /// Moves past a chunk; what it covers.

@@ -93,8 +93,8 @@ impl<S: crate::Snapshot> Source<S> {
         let wanted = offset.unsigned_abs() as usize + usize::from(reverse);
         let mut scan = Scan::new(self, range, reverse, true);
         let mut missing = wanted;
-        while missing > 0 {
-            let piece = scan.next(transaction, missing, 0).await?;
+        while !scan.is_done() {
+            let piece = scan.next(transaction, missing, usize::MAX).await?;
             if let Some(row) = piece.rows.get(missing - 1) {
                 return Ok(Resolved {
                     key: row.key.clone(),
@@ -105,9 +105,6 @@ impl<S: crate::Snapshot> Source<S> {
             missing -= piece.rows.len();
             if piece.is_blocked {
                 return Err(super::read::unreadable());
-            }
-            if piece.is_last {
-                break;
             }
         }
         Ok(if reverse { Self::before_first() } else { self.after_last() })

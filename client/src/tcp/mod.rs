@@ -1,0 +1,324 @@
+//! The backend over TCP: a Plinth server somewhere else.
+//!
+//! ```text
+//!  transactions ──► Pool ──► Connection ──► Driver ──► socket
+//!                   which      request        one task: writes what has come
+//!                   one?       slots          together, reads what there is
+//! ```
+//!
+//! - `handshake`: connects and says hello.
+//! - `pool`: few shared connections, made again when they break.
+//! - `connection`: requests and their answers, bounded.
+//! - `driver`: the task between a connection and its socket.
+//! - `pin`: snapshots that are kept alive, and survive a broken connection if they can.
+//!
+//! A read whose answer was lost is asked again: it names its version, so it can't be answered
+//! differently. A commit whose answer was lost is sent again with its idempotency id, which the
+//! server carries out once; without an id, or if the server doesn't come back in time, it fails
+//! with `commit_unknown_result`. Nothing waits longer than the operation timeout, watches excepted.
+
+mod connection;
+mod driver;
+mod handshake;
+mod options;
+mod pin;
+mod pool;
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use connection::{Connection, Patience, Unanswered};
+pub use options::{ConnectOptions, PORT_DEFAULT};
+pub use pin::TcpSnapshot;
+use plinth_protocol::{
+    Commit, CommitResult, Error, ErrorCode, KeyRange, KeySelector, KeyspaceId, Version,
+    frame::Frame,
+    limits::Limits,
+    request::{RangeOptions, Request},
+    response::{Response, ServerInfo, VersionedValue},
+};
+use pool::Pool;
+use tokio::time::{Instant, sleep};
+
+use crate::{Backend, Database, RangeChunk, Read};
+
+/// Values up to this length are copied out of the buffer that they were read into, so that a small
+/// value that is kept doesn't keep the buffer.
+const COPIED_VALUE_BYTES_MAX: usize = 1024;
+/// How long to wait before asking a server again that is just shutting down.
+const SHUTDOWN_DELAY: Duration = Duration::from_millis(50);
+
+/// A Plinth server. Cheap to clone; the clones share their connections.
+#[derive(Clone, Debug)]
+pub struct TcpBackend {
+    pool: Arc<Pool>,
+}
+
+impl Database<TcpBackend> {
+    /// Connects to the server at `host:port` or `plinth://host:port`.
+    pub async fn connect(address: impl AsRef<str>) -> Result<Self, Error> {
+        Self::connect_with(ConnectOptions::new(address)?).await
+    }
+
+    /// Connects to a server with options.
+    pub async fn connect_with(options: ConnectOptions) -> Result<Self, Error> {
+        TcpBackend::connect(options).await.map(Self::new)
+    }
+}
+
+impl TcpBackend {
+    /// Connects; fails if no Plinth server answers at once.
+    pub async fn connect(options: ConnectOptions) -> Result<Self, Error> {
+        Ok(Self { pool: Pool::open(options).await? })
+    }
+
+    /// Sends bytes to the server and waits until they come back.
+    pub async fn ping(&self, payload: Bytes) -> Result<Bytes, Error> {
+        match self.call(&Request::Ping { payload }).await? {
+            Response::Ping { payload } => Ok(payload),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// What the server says of itself.
+    pub async fn server_info(&self) -> Result<ServerInfo, Error> {
+        match self.call(&Request::ServerInfo).await? {
+            Response::ServerInfo(info) => Ok(info),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.pool.options.operation_timeout
+    }
+
+    /// Asks what may be asked again.
+    async fn call(&self, request: &Request) -> Result<Response, Error> {
+        let deadline = self.deadline();
+        loop {
+            let connection = self.pool.acquire(deadline).await?;
+            let failure = match connection.request(request, Patience::Limited).await {
+                Ok(frame) => match self.understand(&connection, frame) {
+                    Err(error) if error.code == ErrorCode::SHUTTING_DOWN => {
+                        sleep(SHUTDOWN_DELAY).await;
+                        error
+                    }
+                    answer => return answer,
+                },
+                Err(Unanswered::TimedOut) => return Err(self.timed_out()),
+                Err(Unanswered::NotSent(error) | Unanswered::Lost(error)) => error,
+            };
+            if Instant::now() >= deadline {
+                return Err(failure);
+            }
+        }
+    }
+
+    /// Commits, again and again if the answer is lost and the server can tell a repetition.
+    async fn send_commit(&self, commit: Commit) -> Result<CommitResult, Error> {
+        let has_id = commit.idempotency_id.is_some();
+        let request = Request::Commit(commit);
+        let deadline = self.deadline();
+        let mut may_have_happened = false;
+        loop {
+            let connection = match self.pool.acquire(deadline).await {
+                Ok(connection) => connection,
+                Err(error) if may_have_happened => return Err(unknown_result(&error)),
+                Err(error) => return Err(error),
+            };
+            match connection.request(&request, Patience::Limited).await {
+                Ok(frame) => match self.understand(&connection, frame) {
+                    Ok(Response::Commit { result, .. }) => return Ok(result),
+                    Ok(other) => return Err(self.unexpected(&other)),
+                    Err(error) if error.code == ErrorCode::SHUTTING_DOWN => {
+                        if Instant::now() >= deadline {
+                            let unknown = may_have_happened.then(|| unknown_result(&error));
+                            return Err(unknown.unwrap_or(error));
+                        }
+                        sleep(SHUTDOWN_DELAY).await;
+                    }
+                    Err(error) => return Err(error),
+                },
+                Err(Unanswered::NotSent(_)) if Instant::now() < deadline => {}
+                Err(Unanswered::NotSent(error)) if !may_have_happened => return Err(error),
+                Err(Unanswered::Lost(_)) if has_id && Instant::now() < deadline => {
+                    may_have_happened = true;
+                }
+                Err(Unanswered::NotSent(error) | Unanswered::Lost(error)) => {
+                    return Err(unknown_result(&error));
+                }
+                Err(Unanswered::TimedOut) => return Err(unknown_result(&self.timed_out())),
+            }
+        }
+    }
+
+    /// An answer, as a result.
+    fn understand(&self, connection: &Connection, frame: Frame) -> Result<Response, Error> {
+        match Response::decode(frame) {
+            Ok(Response::Error(error)) => Err(error),
+            Ok(response) => Ok(response),
+            Err(error) => {
+                let address = &self.pool.options.address;
+                let text = format!("What {address} answers can't be understood: {error}");
+                let error = Error::new(ErrorCode::PROTOCOL_VIOLATION, text);
+                connection.close(&error);
+                Err(error)
+            }
+        }
+    }
+
+    fn unexpected(&self, response: &Response) -> Error {
+        let (address, opcode) = (&self.pool.options.address, response.opcode());
+        let text = format!("{address} answers with opcode {opcode:#04x}, which was not asked for");
+        Error::new(ErrorCode::PROTOCOL_VIOLATION, text)
+    }
+
+    fn timed_out(&self) -> Error {
+        let options = &self.pool.options;
+        let (address, limit) = (&options.address, options.operation_timeout.as_secs_f64());
+        let text = format!("The server at {address} did not answer within {limit} s");
+        Error::new(ErrorCode::TIMED_OUT, text)
+    }
+}
+
+fn unknown_result(cause: &Error) -> Error {
+    let text = format!("The transaction may or may not have committed: {}", cause.message);
+    Error::new(ErrorCode::COMMIT_UNKNOWN_RESULT, text)
+}
+
+/// A value that doesn't keep a large buffer alive for a few bytes.
+fn settle(value: VersionedValue) -> VersionedValue {
+    if value.value.len() <= COPIED_VALUE_BYTES_MAX {
+        VersionedValue { value: Bytes::copy_from_slice(&value.value), ..value }
+    } else {
+        value
+    }
+}
+
+impl Backend for TcpBackend {
+    type Snapshot = TcpSnapshot;
+
+    fn limits(&self) -> Limits {
+        self.pool.limits()
+    }
+
+    fn snapshot_at(&self, version: Version) -> TcpSnapshot {
+        TcpSnapshot::at(version)
+    }
+
+    async fn read_version(&self) -> Result<TcpSnapshot, Error> {
+        match self.call(&Request::ReadVersion).await? {
+            Response::ReadVersion { version } => Ok(TcpSnapshot::at(version)),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    async fn pin(&self, version: Option<Version>) -> Result<TcpSnapshot, Error> {
+        self.pin_snapshot(version).await
+    }
+
+    async fn get(
+        &self,
+        at: Option<&TcpSnapshot>,
+        keyspace: KeyspaceId,
+        key: Bytes,
+    ) -> Result<Read<Option<VersionedValue>, TcpSnapshot>, Error> {
+        let version = self.place(at).await?;
+        match self.call(&Request::Get { version, keyspace, key }).await? {
+            Response::Get { version, value } => {
+                Ok(Read { value: value.map(settle), snapshot: TcpSnapshot::of(at, version) })
+            }
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    async fn get_key(
+        &self,
+        at: Option<&TcpSnapshot>,
+        keyspace: KeyspaceId,
+        selector: KeySelector,
+        end: Bytes,
+    ) -> Result<Read<Bytes, TcpSnapshot>, Error> {
+        let version = self.place(at).await?;
+        match self.call(&Request::GetKey { version, keyspace, selector, end }).await? {
+            Response::GetKey { version, key, .. } => {
+                let value = Bytes::copy_from_slice(&key);
+                Ok(Read { value, snapshot: TcpSnapshot::of(at, version) })
+            }
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    async fn get_range(
+        &self,
+        at: Option<&TcpSnapshot>,
+        keyspace: KeyspaceId,
+        range: KeyRange,
+        options: RangeOptions,
+    ) -> Result<Read<RangeChunk, TcpSnapshot>, Error> {
+        let version = self.place(at).await?;
+        let options = RangeOptions { streams: false, ..options };
+        match self.call(&Request::GetRange { version, keyspace, range, options }).await? {
+            Response::GetRange { version, rows, more, .. } => {
+                let value = RangeChunk { more: more && !rows.is_empty(), rows };
+                Ok(Read { value, snapshot: TcpSnapshot::of(at, version) })
+            }
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    async fn commit(
+        &self,
+        _at: Option<&TcpSnapshot>,
+        commit: Commit,
+    ) -> Result<CommitResult, Error> {
+        self.send_commit(commit).await
+    }
+
+    async fn commit_status(&self, idempotency_id: Bytes) -> Result<Option<CommitResult>, Error> {
+        match self.call(&Request::CommitStatus { idempotency_id }).await? {
+            Response::CommitStatus { result } => Ok(result),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    async fn watch(
+        &self,
+        version: Version,
+        keyspace: KeyspaceId,
+        key: Bytes,
+        value: Option<Bytes>,
+    ) -> Result<Version, Error> {
+        let request = Request::Watch { version, keyspace, key, value };
+        loop {
+            let connection = self.pool.acquire(self.deadline()).await?;
+            // A lost watch is set again: it fires at once if it has missed the change.
+            let Ok(frame) = connection.request(&request, Patience::Endless).await else { continue };
+            match self.understand(&connection, frame) {
+                Ok(Response::Watch { version }) => return Ok(version),
+                Ok(other) => return Err(self.unexpected(&other)),
+                Err(error) if error.code == ErrorCode::SHUTTING_DOWN => connection.close(&error),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn estimate_size(&self, keyspace: KeyspaceId, range: KeyRange) -> Result<u64, Error> {
+        match self.call(&Request::EstimateSize { keyspace, range }).await? {
+            Response::EstimateSize { bytes } => Ok(bytes),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    async fn split_points(
+        &self,
+        keyspace: KeyspaceId,
+        range: KeyRange,
+        chunk_bytes: u64,
+    ) -> Result<Vec<Bytes>, Error> {
+        match self.call(&Request::SplitPoints { keyspace, range, chunk_bytes }).await? {
+            Response::SplitPoints { keys } => Ok(keys),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! How to reach a server.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use plinth_protocol::{Error, ErrorCode};
+
+/// The port that a server listens on unless told otherwise.
+pub const PORT_DEFAULT: u16 = 4500;
+
+/// The most requests that a connection may carry at once, whatever is asked for.
+pub(super) const IN_FLIGHT_CEILING: usize = 1 << 16;
+
+/// How to connect to a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectOptions {
+    /// `host:port`.
+    pub address: String,
+    /// How many connections all transactions share.
+    pub connections: usize,
+    /// How long connecting may take, the hello included.
+    pub connect_timeout: Duration,
+    /// How long a read or a commit may take, reconnecting included.
+    pub operation_timeout: Duration,
+    /// How many requests may wait for their answers on one connection; further ones wait to be sent.
+    pub in_flight_max: usize,
+    /// Whether every frame carries a checksum, against networks that damage data.
+    pub checksum: bool,
+    /// Who this is, for the server's log.
+    pub client: String,
+    /// Proof of who it is; empty for none.
+    pub credentials: Bytes,
+}
+
+impl ConnectOptions {
+    /// The defaults for a server at `host:port`, `host`, or the same after `plinth://`.
+    pub fn new(address: impl AsRef<str>) -> Result<Self, Error> {
+        Ok(Self {
+            address: parse_address(address.as_ref())?,
+            connections: 2,
+            connect_timeout: Duration::from_secs(5),
+            operation_timeout: Duration::from_secs(10),
+            in_flight_max: 1024,
+            checksum: false,
+            client: concat!("plinth-client/", env!("CARGO_PKG_VERSION")).to_owned(),
+            credentials: Bytes::new(),
+        })
+    }
+}
+
+fn parse_address(text: &str) -> Result<String, Error> {
+    let invalid = |why: &str| {
+        let text = format!("'{text}' is not the address of a server, host:port: {why}");
+        Error::new(ErrorCode::CLIENT_INVALID_OPERATION, text)
+    };
+    let address = text.strip_prefix("plinth://").unwrap_or(text).trim_end_matches('/');
+    if address.contains("://") {
+        return Err(invalid("the scheme is plinth"));
+    }
+    // The colons of an IPv6 address are within brackets.
+    let is_after_host = |at: &usize| !address.get(*at..).is_some_and(|rest| rest.contains(']'));
+    let (host, port) = match address.rfind(':').filter(is_after_host) {
+        Some(at) => (address.get(..at).unwrap_or_default(), address.get(at + 1..)),
+        None => (address, None),
+    };
+    if host.is_empty() || host.contains(['/', ' ']) {
+        return Err(invalid("the host is missing"));
+    }
+    if host.contains(':') && !host.starts_with('[') {
+        return Err(invalid("an IPv6 address goes into brackets"));
+    }
+    let port = match port {
+        None => PORT_DEFAULT,
+        Some(port) => port.parse().map_err(|_| invalid("the port is a number up to 65535"))?,
+    };
+    Ok(format!("{host}:{port}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_understood_or_refused_with_a_reason() {
+        for (given, understood) in [
+            ("localhost:4500", "localhost:4500"),
+            ("plinth://10.0.0.1:99", "10.0.0.1:99"),
+            ("plinth://db/", "db:4500"),
+            ("[::1]:7", "[::1]:7"),
+            ("[::1]", "[::1]:4500"),
+        ] {
+            assert_eq!(parse_address(given).unwrap(), understood);
+        }
+        for given in ["", ":4500", "host:", "host:70000", "http://host:1", "::1", "a b:1"] {
+            let error = parse_address(given).unwrap_err();
+            assert_eq!(error.code, ErrorCode::CLIENT_INVALID_OPERATION, "{given}");
+        }
+    }
+}
