@@ -27,6 +27,7 @@
 pub mod backend;
 mod database;
 mod into_bytes;
+mod keyspace;
 mod lock;
 #[cfg(feature = "tcp")]
 pub mod tcp;
@@ -37,6 +38,7 @@ pub mod transaction;
 pub use backend::{Backend, OpenBackend, RangeChunk, Read, Snapshot};
 pub use database::Database;
 pub use into_bytes::IntoBytes;
+pub use keyspace::Keyspace;
 pub use plinth_protocol as protocol;
 pub use plinth_protocol::{
     AtomicOp, Durability, Error, ErrorCode, KeyRange, KeySelector, KeyspaceId, Version,

@@ -56,6 +56,11 @@ impl<B: Backend> Transaction<B> {
         });
     }
 
+    /// Removes the keys of a range that may reach beyond the users' keys.
+    pub(crate) fn clear_range_unchecked(&self, begin: Bytes, end: Bytes) {
+        self.write(|_| Ok(Some(MutationOp::ClearRange { begin, end })));
+    }
+
     /// Changes the value of `key` by an operation that is computed when the transaction commits, so
     /// that two transactions which do so don't conflict.
     pub fn atomic(&self, op: AtomicOp, key: impl IntoBytes, operand: impl IntoBytes) {
