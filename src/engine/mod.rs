@@ -1,12 +1,36 @@
 //! The engine: a multi-version store in memory and the commits that change it.
 //!
-//! Blocking, without async, ignorant of sockets and sessions; embeddable.
+//! Blocking, without async, ignorant of sockets and sessions; embeddable. [`Engine`] is what its
+//! users hold. Inside, a commit goes through [`commit`](mod@commit) into the log and the store; a
+//! read looks at the store alone, at a version that has been published.
 
+pub(crate) mod commit;
 pub mod conflict;
 pub mod directory;
+mod facade;
+pub(crate) mod idempotency;
 mod key;
 mod memtable;
+mod options;
+mod pin;
+mod reader;
+mod recovery;
+mod shared;
+mod stats;
 pub mod store;
+pub(crate) mod version_clock;
 mod visible;
 pub mod wal;
+pub(crate) mod watch;
 pub mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub use commit::{CommitSink, threads::Stage};
+pub use facade::{Engine, WatchHandle};
+pub use options::{DurabilityMode, EngineOptions, Pipeline};
+pub use pin::Pin;
+pub use reader::EngineReader;
+pub use recovery::OpenError;
+pub use stats::{EngineStats, LatencyHistogram};

@@ -1,0 +1,273 @@
+//! The engine as a client's backend, in the same process: what an embedder opens, and what the
+//! server's own sessions run on.
+//!
+//! Reads are answered at once, without a task switch; commits wait on a channel that the commit
+//! pipeline answers. Needs a tokio runtime with time for reads at versions that are yet to come,
+//! and none otherwise.
+
+use std::{ops::ControlFlow, path::Path, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use plinth_client::{Backend, RangeChunk, Read, Snapshot};
+use plinth_protocol::{
+    Commit, CommitResult, Error, ErrorCode, KeyRange, KeySelector, KeyspaceId, Version,
+    limits::Limits,
+    request::RangeOptions,
+    response::{KeyValue, VersionedValue},
+};
+use tokio::sync::oneshot;
+
+use crate::{
+    engine::{CommitSink, Engine, EngineOptions, EngineReader, Pin},
+    sync::Mutex,
+};
+
+/// Keys and values in a chunk of a range, where nothing smaller is asked for.
+const CHUNK_BYTES: usize = 64 << 10;
+/// The most keys and values in a chunk, whatever is asked for.
+const CHUNK_BYTES_MAX: usize = 4 << 20;
+/// The most rows in a chunk.
+const CHUNK_ROWS_MAX: usize = 16 << 10;
+/// What a row counts for beside its bytes, so that empty rows count too.
+const ROW_OVERHEAD_BYTES: usize = 16;
+/// How long a read waits for its version to come.
+const FUTURE_VERSION_WAIT: Duration = Duration::from_secs(1);
+/// How often it looks whether it has come.
+const FUTURE_VERSION_POLL: Duration = Duration::from_millis(2);
+
+/// An engine as a [`Backend`].
+#[derive(Clone, Debug)]
+pub struct EngineBackend {
+    engine: Engine,
+}
+
+/// A read version of an [`EngineBackend`], and the pin that keeps it readable if it has one.
+#[derive(Clone, Debug)]
+pub struct EngineSnapshot {
+    version: Version,
+    pin: Option<Arc<Pin>>,
+}
+
+impl Snapshot for EngineSnapshot {
+    fn version(&self) -> Version {
+        self.version
+    }
+}
+
+impl EngineSnapshot {
+    /// Whether it stays readable while it lives.
+    pub fn is_pinned(&self) -> bool {
+        self.pin.is_some()
+    }
+
+    fn unpinned(version: Version) -> Self {
+        Self { version, pin: None }
+    }
+}
+
+impl EngineBackend {
+    /// The backend of this engine.
+    pub fn new(engine: Engine) -> Self {
+        Self { engine }
+    }
+
+    /// Opens a data directory; what `options` says of the directory is overridden.
+    pub fn open_directory(directory: &Path, options: EngineOptions) -> Result<Self, Error> {
+        let options = EngineOptions { directory: directory.to_path_buf(), ..options };
+        match Engine::open(options) {
+            Ok(engine) => Ok(Self::new(engine)),
+            Err(error) => Err(Error::new(error.code(), error.to_string())),
+        }
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The snapshot to read from: the one given, once it is there, or the newest.
+    async fn snapshot(&self, at: Option<&EngineSnapshot>) -> Result<EngineSnapshot, Error> {
+        let Some(at) = at else {
+            return Ok(EngineSnapshot::unpinned(self.engine.read_version()));
+        };
+        self.wait_for(at.version).await?;
+        Ok(at.clone())
+    }
+
+    async fn wait_for(&self, version: Version) -> Result<(), Error> {
+        if version <= self.engine.read_version() {
+            return Ok(());
+        }
+        let until = tokio::time::Instant::now() + FUTURE_VERSION_WAIT;
+        while tokio::time::Instant::now() < until {
+            tokio::time::sleep(FUTURE_VERSION_POLL).await;
+            if version <= self.engine.read_version() {
+                return Ok(());
+            }
+        }
+        Err(ErrorCode::FUTURE_VERSION.into())
+    }
+
+    async fn read<T>(
+        &self,
+        at: Option<&EngineSnapshot>,
+        read: impl FnOnce(&EngineReader, Version) -> Result<T, Error>,
+    ) -> Result<Read<T, EngineSnapshot>, Error> {
+        let snapshot = self.snapshot(at).await?;
+        let value = read(&self.engine.reader(), snapshot.version)?;
+        Ok(Read { value, snapshot })
+    }
+}
+
+/// Reads a chunk of a range: bounded in rows and bytes, but for its first row.
+pub fn read_chunk(
+    reader: &EngineReader,
+    keyspace: KeyspaceId,
+    range: &KeyRange,
+    version: Version,
+    options: &RangeOptions,
+) -> Result<RangeChunk, Error> {
+    let at_most = |wanted: u32, otherwise: usize, most: usize| match wanted {
+        0 => otherwise,
+        wanted => usize::try_from(wanted).unwrap_or(most).min(most),
+    };
+    let rows_max = at_most(options.rows_max, CHUNK_ROWS_MAX, CHUNK_ROWS_MAX);
+    let bytes_max = at_most(options.bytes_target, CHUNK_BYTES, CHUNK_BYTES_MAX);
+    let mut chunk = RangeChunk::default();
+    let mut bytes = 0;
+    reader.scan(keyspace, range, version, options.reverse, &mut |key, found| {
+        if chunk.rows.len() >= rows_max || bytes >= bytes_max {
+            chunk.more = true;
+            return ControlFlow::Break(());
+        }
+        let value = if options.keys_only { &[] } else { found.value };
+        bytes += key.len() + value.len() + ROW_OVERHEAD_BYTES;
+        let (key, value) = (Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
+        chunk.rows.push(KeyValue { key, value });
+        ControlFlow::Continue(())
+    })?;
+    Ok(chunk)
+}
+
+impl Backend for EngineBackend {
+    type Snapshot = EngineSnapshot;
+
+    fn limits(&self) -> Limits {
+        self.engine.limits()
+    }
+
+    fn snapshot_at(&self, version: Version) -> EngineSnapshot {
+        EngineSnapshot::unpinned(version)
+    }
+
+    async fn read_version(&self) -> Result<EngineSnapshot, Error> {
+        Ok(EngineSnapshot::unpinned(self.engine.read_version()))
+    }
+
+    async fn pin(&self, version: Option<Version>) -> Result<EngineSnapshot, Error> {
+        if let Some(version) = version {
+            self.wait_for(version).await?;
+        }
+        let pin = self.engine.pin(version)?;
+        Ok(EngineSnapshot { version: pin.version(), pin: Some(Arc::new(pin)) })
+    }
+
+    async fn get(
+        &self,
+        at: Option<&EngineSnapshot>,
+        keyspace: KeyspaceId,
+        key: Bytes,
+    ) -> Result<Read<Option<VersionedValue>, EngineSnapshot>, Error> {
+        self.read(at, |reader, version| {
+            let found = reader.get(keyspace, &key, version)?;
+            Ok(found.map(|found| VersionedValue {
+                value: Bytes::copy_from_slice(found.value),
+                version: found.version,
+            }))
+        })
+        .await
+    }
+
+    async fn get_key(
+        &self,
+        at: Option<&EngineSnapshot>,
+        keyspace: KeyspaceId,
+        selector: KeySelector,
+        end: Bytes,
+    ) -> Result<Read<Bytes, EngineSnapshot>, Error> {
+        self.read(at, |reader, version| reader.get_key(keyspace, &selector, &end, version)).await
+    }
+
+    async fn get_range(
+        &self,
+        at: Option<&EngineSnapshot>,
+        keyspace: KeyspaceId,
+        range: KeyRange,
+        options: RangeOptions,
+    ) -> Result<Read<RangeChunk, EngineSnapshot>, Error> {
+        self.read(at, |reader, version| read_chunk(reader, keyspace, &range, version, &options))
+            .await
+    }
+
+    async fn commit(
+        &self,
+        at: Option<&EngineSnapshot>,
+        commit: Commit,
+    ) -> Result<CommitResult, Error> {
+        let (sender, outcome) = oneshot::channel();
+        // The pin, if there is one, lives until the commit is decided, also without its client.
+        let pin = at.and_then(|at| at.pin.clone());
+        let sink = Arc::new(OneshotSink { sender: Mutex::new(Some(sender)), _pin: pin });
+        self.engine.submit(commit, sink, 0).map_err(|(_, error)| error)?;
+        outcome.await.unwrap_or_else(|_| Err(ErrorCode::COMMIT_UNKNOWN_RESULT.into()))
+    }
+
+    async fn commit_status(&self, idempotency_id: Bytes) -> Result<Option<CommitResult>, Error> {
+        Ok(self.engine.commit_status(&idempotency_id))
+    }
+
+    async fn watch(
+        &self,
+        version: Version,
+        keyspace: KeyspaceId,
+        key: Bytes,
+        value: Option<Bytes>,
+    ) -> Result<Version, Error> {
+        self.wait_for(version).await?;
+        let (sender, told) = oneshot::channel();
+        let notify = Box::new(move |result| drop(sender.send(result)));
+        let _handle = self.engine.watch(version, keyspace, &key, value.as_deref(), notify)?;
+        told.await.unwrap_or_else(|_| Err(ErrorCode::OPERATION_CANCELLED.into()))
+    }
+
+    async fn estimate_size(&self, keyspace: KeyspaceId, range: KeyRange) -> Result<u64, Error> {
+        Ok(self.engine.estimate_size(keyspace, &range))
+    }
+
+    async fn split_points(
+        &self,
+        keyspace: KeyspaceId,
+        range: KeyRange,
+        chunk_bytes: u64,
+    ) -> Result<Vec<Bytes>, Error> {
+        Ok(self.engine.split_points(keyspace, &range, chunk_bytes))
+    }
+}
+
+/// One commit's way back to its task.
+struct OneshotSink {
+    sender: Mutex<Option<oneshot::Sender<Result<CommitResult, Error>>>>,
+    _pin: Option<Arc<Pin>>,
+}
+
+impl CommitSink for OneshotSink {
+    fn push(&self, _token: u64, outcome: Result<CommitResult, Error>) {
+        let sender = self.sender.lock().take();
+        if let Some(sender) = sender {
+            // A task that went away doesn't need to know.
+            drop(sender.send(outcome));
+        }
+    }
+
+    fn wake(&self) {}
+}

@@ -1,0 +1,126 @@
+//! The hand-off from the sequencer to the log: room for one job that grows until it is taken.
+//!
+//! While the log writes and syncs one job, the sequencer fills the next one. It takes the waiting
+//! job back, adds a batch to it, and puts it down again; when the log is free it takes all of it,
+//! so that everything that was sequenced during a sync shares the next write and the next sync.
+
+use std::time::Duration;
+
+use crate::sync::{Condvar, Mutex};
+
+/// One waiting job between two threads.
+#[derive(Debug)]
+pub(crate) struct HandOff<J> {
+    state: Mutex<State<J>>,
+    jobs: Condvar,
+    room: Condvar,
+}
+
+#[derive(Debug)]
+struct State<J> {
+    waiting: Option<J>,
+    /// An emptied job whose buffers can be used again.
+    spare: Option<J>,
+    is_closed: bool,
+}
+
+/// What [`HandOff::take`] found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Handed<J> {
+    Job(J),
+    Nothing,
+    /// Closed and empty: nothing will ever come.
+    Closed,
+}
+
+impl<J> HandOff<J> {
+    pub(crate) fn new() -> Self {
+        let state = State { waiting: None, spare: None, is_closed: false };
+        Self { state: Mutex::new(state), jobs: Condvar::new(), room: Condvar::new() }
+    }
+
+    /// The waiting job, to be added to; else a spare one; else `None`.
+    pub(crate) fn reclaim(&self) -> Option<J> {
+        let mut state = self.state.lock();
+        let waiting = state.waiting.take();
+        waiting.or_else(|| state.spare.take())
+    }
+
+    /// Puts a job down for the log. Only the sequencer does, after it reclaimed what was there.
+    pub(crate) fn put(&self, job: J) {
+        let mut state = self.state.lock();
+        debug_assert!(state.waiting.is_none(), "one producer, who reclaims before it puts");
+        state.waiting = Some(job);
+        drop(state);
+        self.jobs.notify_one();
+    }
+
+    /// Waits until the waiting job, if there is one, `has_room`; at most `limit`.
+    pub(crate) fn wait_for_room(&self, has_room: impl Fn(&J) -> bool, limit: Duration) -> bool {
+        let is_free = |state: &State<J>| state.waiting.as_ref().is_none_or(&has_room);
+        let mut state = self.state.lock();
+        if !is_free(&state) && !limit.is_zero() {
+            state = self.room.wait_for(state, limit);
+        }
+        is_free(&state)
+    }
+
+    /// Takes the waiting job; waits for it, with no `limit` for as long as it takes.
+    pub(crate) fn take(&self, limit: Option<Duration>) -> Handed<J> {
+        let mut state = self.state.lock();
+        while state.waiting.is_none() && !state.is_closed {
+            match limit {
+                None => state = self.jobs.wait(state),
+                Some(limit) => {
+                    if !limit.is_zero() {
+                        state = self.jobs.wait_for(state, limit);
+                    }
+                    break;
+                }
+            }
+        }
+        match state.waiting.take() {
+            Some(job) => {
+                drop(state);
+                self.room.notify_one();
+                Handed::Job(job)
+            }
+            None if state.is_closed => Handed::Closed,
+            None => Handed::Nothing,
+        }
+    }
+
+    /// Gives an emptied job back.
+    pub(crate) fn give_back(&self, job: J) {
+        self.state.lock().spare = Some(job);
+    }
+
+    /// Nothing more will be put.
+    pub(crate) fn close(&self) {
+        self.state.lock().is_closed = true;
+        self.jobs.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_grows_until_it_is_taken() {
+        let hand_off = HandOff::new();
+        hand_off.put(vec![1]);
+        let mut job = hand_off.reclaim().unwrap();
+        job.push(2);
+        hand_off.put(job);
+        assert!(!hand_off.wait_for_room(|job| job.len() < 2, Duration::ZERO));
+        assert_eq!(hand_off.take(None), Handed::Job(vec![1, 2]));
+        assert!(hand_off.wait_for_room(|job| job.len() < 2, Duration::ZERO));
+        assert_eq!(hand_off.take(Some(Duration::ZERO)), Handed::Nothing);
+        assert_eq!(hand_off.reclaim(), None);
+        hand_off.give_back(Vec::new());
+        assert_eq!(hand_off.reclaim(), Some(Vec::new()));
+        hand_off.close();
+        assert_eq!(hand_off.take(None), Handed::Closed);
+    }
+}

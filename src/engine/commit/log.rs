@@ -1,0 +1,194 @@
+//! The log stage: one write and one sync for everything that was sequenced meanwhile.
+
+use std::{sync::Arc, time::Duration};
+
+use plinth_protocol::{Durability, ErrorCode, Version};
+
+use super::{hand_off::Handed, publish::BatchNumber};
+use crate::{
+    engine::{
+        options::DurabilityMode,
+        shared::Shared,
+        stats::add,
+        wal::{Log, LogError, RecordEncoder},
+        write::CommittedTransaction,
+    },
+    sync::Ordering,
+};
+
+/// What is written and synced together.
+#[derive(Default)]
+pub(crate) struct LogJob {
+    encoder: RecordEncoder,
+    /// The first and the last batch in it, and all between.
+    batches: Option<(BatchNumber, BatchNumber)>,
+    ceiling: Option<Version>,
+    /// The strongest durability that a batch asks for.
+    level: Option<Durability>,
+}
+
+impl LogJob {
+    /// Adds a batch's record; [`add_batch`](Self::add_batch) is to follow.
+    pub(crate) fn encode(&mut self, transactions: &[CommittedTransaction]) -> Result<(), LogError> {
+        self.encoder.batch(transactions)
+    }
+
+    /// Adds a batch that was encoded.
+    pub(crate) fn add_batch(&mut self, number: BatchNumber, level: Durability) {
+        let first = self.batches.map_or(number, |(first, _)| first);
+        self.batches = Some((first, number));
+        self.level = self.level.max(Some(level));
+    }
+
+    /// Adds a ceiling, which is always synced.
+    pub(crate) fn add_ceiling(&mut self, ceiling: Version) -> Result<(), LogError> {
+        self.encoder.ceiling(ceiling)?;
+        self.ceiling = Some(ceiling);
+        self.level = Some(Durability::Sync);
+        Ok(())
+    }
+
+    /// How large the write will be.
+    pub(crate) fn bytes(&self) -> usize {
+        self.encoder.bytes()
+    }
+
+    fn clear(&mut self) {
+        self.encoder.clear();
+        *self = Self { encoder: std::mem::take(&mut self.encoder), ..Self::default() };
+    }
+}
+
+/// Carries out jobs. The one owner of the log.
+pub(crate) struct LogStage {
+    shared: Arc<Shared>,
+    log: Log,
+    /// Since when something is written that is to be synced before long.
+    unsynced_since_micros: Option<u64>,
+    has_unsynced: bool,
+    sync_interval: Duration,
+}
+
+/// What a step of the stage did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Worked,
+    Idle,
+    Closed,
+}
+
+impl LogStage {
+    pub(crate) fn new(shared: Arc<Shared>, log: Log) -> Self {
+        let sync_interval = match shared.options.durability {
+            DurabilityMode::Interval(interval) => interval,
+            DurabilityMode::Sync | DurabilityMode::None => shared.options.lowered_sync_interval,
+        };
+        Self { shared, log, unsynced_since_micros: None, has_unsynced: false, sync_interval }
+    }
+
+    /// Takes one job and carries it out, or syncs what is due; waits up to `limit` for a job.
+    pub(crate) fn step(&mut self, limit: Option<Duration>) -> Step {
+        let until_due = self.until_due();
+        let wait = match (limit, until_due) {
+            (Some(limit), Some(due)) => Some(limit.min(due)),
+            (limit, due) => limit.or(due),
+        };
+        match self.shared.hand_off.take(wait) {
+            Handed::Job(mut job) => {
+                self.carry_out(&mut job);
+                job.clear();
+                self.shared.hand_off.give_back(job);
+                self.sync_if_due();
+                Step::Worked
+            }
+            Handed::Nothing => {
+                if self.sync_if_due() {
+                    Step::Worked
+                } else {
+                    Step::Idle
+                }
+            }
+            Handed::Closed => {
+                if self.has_unsynced && !self.shared.poison.is_set() {
+                    let synced = self.sync();
+                    self.poison_on_error(synced);
+                }
+                Step::Closed
+            }
+        }
+    }
+
+    fn carry_out(&mut self, job: &mut LogJob) {
+        if self.shared.poison.is_set() {
+            // Never written: certainly not committed.
+            self.hand_back(job, ErrorCode::STORAGE_FAILED);
+            return;
+        }
+        let done = self.write(job);
+        if self.poison_on_error(done) {
+            self.hand_back(job, ErrorCode::COMMIT_UNKNOWN_RESULT);
+            return;
+        }
+        if let Some(ceiling) = job.ceiling {
+            self.shared.ceiling.fetch_max(ceiling.0, Ordering::AcqRel);
+        }
+        if let Some((_, last)) = job.batches {
+            self.shared.finish(self.shared.publisher.logged(last));
+        }
+    }
+
+    fn write(&mut self, job: &mut LogJob) -> Result<(), LogError> {
+        self.log.append(&mut job.encoder)?;
+        let counters = &self.shared.counters;
+        add(&counters.log_writes, 1);
+        counters.log_bytes.store(self.log.bytes(), Ordering::Relaxed);
+        self.has_unsynced = true;
+        match job.level {
+            Some(Durability::Sync) => self.sync()?,
+            Some(Durability::Interval) => {
+                let now = self.shared.options.clock.monotonic_micros();
+                self.unsynced_since_micros.get_or_insert(now);
+            }
+            Some(Durability::None) | None => {}
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), LogError> {
+        self.log.sync()?;
+        add(&self.shared.counters.log_syncs, 1);
+        self.unsynced_since_micros = None;
+        self.has_unsynced = false;
+        Ok(())
+    }
+
+    fn until_due(&self) -> Option<Duration> {
+        let since = self.unsynced_since_micros?;
+        let now = self.shared.options.clock.monotonic_micros();
+        Some(self.sync_interval.saturating_sub(Duration::from_micros(now.saturating_sub(since))))
+    }
+
+    /// Whether it was due.
+    fn sync_if_due(&mut self) -> bool {
+        if self.shared.poison.is_set() || self.until_due().is_none_or(|left| !left.is_zero()) {
+            return false;
+        }
+        let synced = self.sync();
+        self.poison_on_error(synced);
+        true
+    }
+
+    /// Whether there was an error.
+    fn poison_on_error(&mut self, done: Result<(), LogError>) -> bool {
+        let Err(error) = done else { return false };
+        self.unsynced_since_micros = None;
+        self.shared.fail(&error);
+        true
+    }
+
+    fn hand_back(&self, job: &LogJob, code: ErrorCode) {
+        if let Some((first, _)) = job.batches {
+            self.shared.give_up(self.shared.publisher.fail(first), code);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The commit queue: where commits of all threads line up for the sequencer.
+//!
+//! Bounded by count and by bytes; a commit that doesn't fit is handed back at once, so that
+//! overload is an answer and never a stall. What is in the queue when it closes is still taken.
+
+use std::{collections::VecDeque, time::Duration};
+
+use crate::sync::{Condvar, Mutex};
+
+/// A bounded queue with many producers and one consumer.
+#[derive(Debug)]
+pub(crate) struct Queue<T> {
+    state: Mutex<State<T>>,
+    arrivals: Condvar,
+    bounds: Bounds,
+}
+
+/// How much a queue holds, or a consumer takes at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) items_max: usize,
+    pub(crate) bytes_max: usize,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    items: VecDeque<(usize, T)>,
+    bytes: usize,
+    is_closed: bool,
+    consumer_waits: bool,
+}
+
+/// Why an item was handed back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    Full,
+    Closed,
+}
+
+/// What [`Queue::take`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    Items,
+    Nothing,
+    /// Closed and empty: nothing will ever come.
+    Closed,
+}
+
+impl<T> Queue<T> {
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        let state =
+            State { items: VecDeque::new(), bytes: 0, is_closed: false, consumer_waits: false };
+        Self { state: Mutex::new(state), arrivals: Condvar::new(), bounds }
+    }
+
+    /// Lines up an item that counts for `bytes`.
+    pub(crate) fn push(&self, item: T, bytes: usize) -> Result<(), (T, Refused)> {
+        let mut state = self.state.lock();
+        if state.is_closed {
+            return Err((item, Refused::Closed));
+        }
+        let is_full = state.items.len() >= self.bounds.items_max
+            || state.bytes.saturating_add(bytes) > self.bounds.bytes_max;
+        if is_full {
+            return Err((item, Refused::Full));
+        }
+        state.bytes += bytes;
+        state.items.push_back((bytes, item));
+        let wakes = std::mem::take(&mut state.consumer_waits);
+        drop(state);
+        if wakes {
+            self.arrivals.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Moves what waits to `into`, up to `bounds`, but at least one item; waits for it up to `wait`.
+    pub(crate) fn take(&self, into: &mut Vec<T>, bounds: Bounds, wait: Duration) -> Taken {
+        let mut state = self.state.lock();
+        if state.items.is_empty() && !state.is_closed && !wait.is_zero() {
+            state.consumer_waits = true;
+            state = self.arrivals.wait_for(state, wait);
+            state.consumer_waits = false;
+        }
+        let mut bytes_taken: usize = 0;
+        let mut count = 0;
+        while let Some(&(bytes, _)) = state.items.front() {
+            let has_room =
+                count < bounds.items_max && bytes_taken.saturating_add(bytes) <= bounds.bytes_max;
+            if count > 0 && !has_room {
+                break;
+            }
+            let Some((bytes, item)) = state.items.pop_front() else { break };
+            state.bytes -= bytes;
+            bytes_taken += bytes;
+            count += 1;
+            into.push(item);
+        }
+        match (count, state.is_closed) {
+            (0, true) => Taken::Closed,
+            (0, false) => Taken::Nothing,
+            _ => Taken::Items,
+        }
+    }
+
+    /// Refuses everything from now on.
+    pub(crate) fn close(&self) {
+        self.state.lock().is_closed = true;
+        self.arrivals.notify_one();
+    }
+
+    /// How many items wait.
+    pub(crate) fn len(&self) -> usize {
+        self.state.lock().items.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WIDE: Bounds = Bounds { items_max: 10, bytes_max: 100 };
+
+    #[test]
+    fn a_queue_refuses_what_is_beyond_its_count_or_its_bytes() {
+        let queue = Queue::new(Bounds { items_max: 2, bytes_max: 100 });
+        assert_eq!(queue.push('a', 60), Ok(()));
+        assert_eq!(queue.push('b', 41), Err(('b', Refused::Full)));
+        assert_eq!(queue.push('c', 40), Ok(()));
+        assert_eq!(queue.push('d', 0), Err(('d', Refused::Full)));
+        let mut taken = Vec::new();
+        assert_eq!(queue.take(&mut taken, WIDE, Duration::ZERO), Taken::Items);
+        assert_eq!(taken, ['a', 'c']);
+        assert_eq!(queue.push('d', 100), Ok(()));
+    }
+
+    #[test]
+    fn a_batch_is_bounded_but_never_empty_while_something_waits() {
+        let queue = Queue::new(Bounds { items_max: 10, bytes_max: 1_000 });
+        for item in 0..5 {
+            queue.push(item, 150).unwrap();
+        }
+        let mut taken = Vec::new();
+        queue.take(&mut taken, WIDE, Duration::ZERO);
+        assert_eq!(taken, [0], "an item over the bound goes alone");
+        queue.take(&mut taken, Bounds { items_max: 2, bytes_max: 1_000 }, Duration::ZERO);
+        assert_eq!(taken, [0, 1, 2]);
+        queue.take(&mut taken, Bounds { items_max: 9, bytes_max: 300 }, Duration::ZERO);
+        assert_eq!(taken, [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn what_was_queued_before_the_close_is_taken_after_it() {
+        let queue = Queue::new(WIDE);
+        queue.push('a', 1).unwrap();
+        queue.close();
+        assert_eq!(queue.push('b', 1), Err(('b', Refused::Closed)));
+        let mut taken = Vec::new();
+        assert_eq!(queue.take(&mut taken, WIDE, Duration::MAX), Taken::Items);
+        assert_eq!(queue.take(&mut taken, WIDE, Duration::MAX), Taken::Closed);
+        assert_eq!(taken, ['a']);
+    }
+}

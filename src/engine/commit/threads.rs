@@ -1,0 +1,105 @@
+//! Who drives the pipeline: its own two threads, or a caller, step by step.
+
+use std::{io, sync::Arc, thread, time::Duration};
+
+use super::{
+    log::{LogStage, Step},
+    sequencer::Sequencer,
+};
+use crate::engine::shared::Shared;
+
+/// The two threads. Dropping them without [`join`](Self::join) lets them run.
+pub(crate) struct Threads {
+    handles: [thread::JoinHandle<()>; 2],
+}
+
+impl Threads {
+    pub(crate) fn start(
+        shared: &Arc<Shared>,
+        mut sequencer: Sequencer,
+        mut log: LogStage,
+    ) -> io::Result<Self> {
+        let tick = shared.options.tick;
+        let guard = Guard(Arc::clone(shared));
+        let first = spawn("plinth-log", move || {
+            let _guard = guard;
+            while log.step(None) != Step::Closed {}
+        })?;
+        let guard = Guard(Arc::clone(shared));
+        let second = spawn("plinth-commit", move || {
+            while sequencer.step(tick) != Step::Closed {}
+            guard.0.hand_off.close();
+        });
+        match second {
+            Ok(second) => Ok(Self { handles: [first, second] }),
+            Err(error) => {
+                shared.hand_off.close();
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits for their end; the queue must be closed. One of them may be the caller itself, if it
+    /// held the last handle of the engine: that one ends by itself.
+    pub(crate) fn join(self) {
+        for handle in self.handles {
+            if handle.thread().id() != thread::current().id() && handle.join().is_err() {
+                tracing::error!("a thread of the commit pipeline panicked");
+            }
+        }
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(run)
+}
+
+/// Lets nobody wait for a thread that has panicked.
+struct Guard(Arc<Shared>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.abandon();
+        }
+    }
+}
+
+/// The steps of the pipeline, for a caller who drives them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// One batch is decided, sent to the log and applied; or, if none waits, time passes.
+    Sequence,
+    /// What was sent to the log is written, synced and published.
+    Log,
+}
+
+/// The pipeline on the caller's thread.
+pub(crate) struct Manual {
+    sequencer: Sequencer,
+    log: LogStage,
+}
+
+impl Manual {
+    pub(crate) fn new(sequencer: Sequencer, log: LogStage) -> Self {
+        Self { sequencer, log }
+    }
+
+    /// Takes a step of one stage; false if there was nothing to do.
+    pub(crate) fn step(&mut self, stage: Stage) -> bool {
+        let step = match stage {
+            Stage::Sequence => self.sequencer.step(Duration::ZERO),
+            Stage::Log => self.log.step(Some(Duration::ZERO)),
+        };
+        step == Step::Worked
+    }
+
+    /// Carries out everything that is left, once the queue is closed.
+    pub(crate) fn finish(&mut self, shared: &Shared) {
+        while self.sequencer.step(Duration::ZERO) != Step::Closed {
+            self.log.step(Some(Duration::ZERO));
+        }
+        shared.hand_off.close();
+        while self.log.step(Some(Duration::ZERO)) != Step::Closed {}
+    }
+}

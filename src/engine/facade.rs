@@ -1,0 +1,315 @@
+//! The engine as its users hold it: one cheap handle for reads, commits, watches and pins.
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use plinth_protocol::{
+    Commit, CommitResult, Error, ErrorCode, KeyRange, KeyspaceId, Version, limits::Limits,
+};
+
+use super::{
+    commit::{
+        CommitSink,
+        log::LogStage,
+        sequencer::Sequencer,
+        threads::{Manual, Stage, Threads},
+        validate::validate_row,
+    },
+    directory::{DataDirectory, DatabaseId},
+    options::{EngineOptions, Pipeline},
+    pin::Pin,
+    reader::EngineReader,
+    recovery::{OpenError, Recovered, recover},
+    shared::Shared,
+    stats::EngineStats,
+    watch::Notify,
+};
+use crate::sync::{Condvar, Mutex};
+
+/// A database engine. Clones are handles of the same one; when the last is dropped it is closed.
+///
+/// Blocking, but for commits, whose outcome goes to a [`CommitSink`]; no call waits for another
+/// one's disk except [`commit_blocking`](Self::commit_blocking) and [`close`](Self::close).
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    driver: Driver,
+    directory: DataDirectory,
+}
+
+enum Driver {
+    Threads(Mutex<Option<Threads>>),
+    Manual(Box<Mutex<Manual>>),
+}
+
+impl Engine {
+    /// Opens the data directory, creating it if it isn't there, and recovers what it holds.
+    pub fn open(options: EngineOptions) -> Result<Self, OpenError> {
+        let pipeline = options.pipeline;
+        let Recovered { shared, writer, log, directory, last } = recover(options)?;
+        let shared = Arc::new(shared);
+        let sequencer = Sequencer::new(Arc::clone(&shared), writer, last);
+        let log = LogStage::new(Arc::clone(&shared), log);
+        let driver = match pipeline {
+            Pipeline::Threads => {
+                let threads =
+                    Threads::start(&shared, sequencer, log).map_err(OpenError::Threads)?;
+                Driver::Threads(Mutex::new(Some(threads)))
+            }
+            Pipeline::Manual => Driver::Manual(Box::new(Mutex::new(Manual::new(sequencer, log)))),
+        };
+        Ok(Self { inner: Arc::new(Inner { shared, driver, directory }) })
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.inner.shared
+    }
+
+    /// The newest version that may be read: at least every commit version that anyone was told of.
+    pub fn read_version(&self) -> Version {
+        self.shared().publisher.published()
+    }
+
+    /// A short look at the database, for a batch of reads at versions that are known already. It
+    /// holds back the reclaiming of memory, so it is not for keeping.
+    pub fn reader(&self) -> EngineReader {
+        // The version comes first: what the reader then sees holds at least all of it.
+        let newest = self.read_version();
+        EngineReader::new(self.shared().store.reader(), newest)
+    }
+
+    /// Lines a commit up. Its outcome is pushed to `sink` with `token`, whatever becomes of who
+    /// submitted it. A commit that can't line up comes back with the reason: it is illegal, too
+    /// many wait, or the engine is closed or has failed.
+    #[expect(clippy::result_large_err, reason = "a refused commit goes back to its owner")]
+    pub fn submit(
+        &self,
+        commit: Commit,
+        sink: Arc<dyn CommitSink>,
+        token: u64,
+    ) -> Result<(), (Commit, Error)> {
+        self.shared().submit(commit, sink, token)
+    }
+
+    /// Commits, and waits for the outcome.
+    pub fn commit_blocking(&self, commit: Commit) -> Result<CommitResult, Error> {
+        let sink = Arc::new(BlockingSink::default());
+        let submitted = Arc::clone(&sink) as Arc<dyn CommitSink>;
+        self.submit(commit, submitted, 0).map_err(|(_, error)| error)?;
+        match &self.inner.driver {
+            Driver::Threads(_) => sink.wait(),
+            Driver::Manual(_) => loop {
+                if let Some(outcome) = sink.outcome.lock().take() {
+                    return outcome;
+                }
+                self.step();
+            },
+        }
+    }
+
+    /// Where in history the commit with this idempotency id stands. `None` if none is remembered:
+    /// it did not happen, is not yet decided, or happened too long ago.
+    pub fn commit_status(&self, idempotency_id: &[u8]) -> Option<CommitResult> {
+        let place = self.shared().idempotency.find(idempotency_id)?;
+        (place.version <= self.read_version())
+            .then_some(CommitResult::Committed { version: place.version, order: place.order })
+    }
+
+    /// Calls `notify` once when the key's value is another than `value`, at once if it is already,
+    /// on some thread and with the version at which it was seen to differ; or with an error when
+    /// the engine closes. `version` is where the caller knows the value from, and must be readable.
+    pub fn watch(
+        &self,
+        version: Version,
+        keyspace: KeyspaceId,
+        key: &[u8],
+        value: Option<&[u8]>,
+        notify: Box<dyn FnOnce(Result<Version, Error>) + Send>,
+    ) -> Result<WatchHandle, Error> {
+        validate_row(key, value, &self.shared().options.limits)?;
+        if version > self.read_version() {
+            return Err(ErrorCode::FUTURE_VERSION.into());
+        }
+        // Copies: a watch may live long, and must not keep the buffer that it came in.
+        let key = Bytes::copy_from_slice(key);
+        let known = value.map(Bytes::copy_from_slice);
+        let id = self.shared().watches.enter(keyspace, key.clone(), known, notify)?;
+        let handle = WatchHandle { inner: Arc::clone(&self.inner), keyspace, key, id };
+        if let Some(written) = self.differs(keyspace, &handle.key, value)
+            && let Some(notify) = handle.remove()
+        {
+            notify(Ok(written));
+        }
+        Ok(handle)
+    }
+
+    /// The read version at which the key has another value, if it has.
+    fn differs(&self, keyspace: KeyspaceId, key: &[u8], value: Option<&[u8]>) -> Option<Version> {
+        loop {
+            let reader = self.reader();
+            let newest = reader.newest();
+            // Too old only if the window went by in between; then there is a newer version.
+            if let Ok(found) = reader.get(keyspace, key, newest) {
+                return (found.map(|found| found.value) != value).then_some(newest);
+            }
+        }
+    }
+
+    /// Holds a snapshot readable until the pin is dropped: the newest, or one that still is.
+    pub fn pin(&self, version: Option<Version>) -> Result<Pin, Error> {
+        let shared = self.shared();
+        shared.pins.pin(version, || shared.publisher.published())
+    }
+
+    /// About how many bytes of keys and values the range holds.
+    pub fn estimate_size(&self, keyspace: KeyspaceId, range: &KeyRange) -> u64 {
+        self.shared().store.reader().estimate_size(keyspace, range)
+    }
+
+    /// Keys that cut the range into pieces of about `chunk_bytes`; its ends are the first and last.
+    pub fn split_points(
+        &self,
+        keyspace: KeyspaceId,
+        range: &KeyRange,
+        chunk_bytes: u64,
+    ) -> Vec<Bytes> {
+        self.shared().store.reader().split_points(keyspace, range, chunk_bytes)
+    }
+
+    /// What the engine has done and holds.
+    pub fn stats(&self) -> EngineStats {
+        self.shared().stats()
+    }
+
+    /// What a commit may hold.
+    pub fn limits(&self) -> Limits {
+        self.shared().options.limits
+    }
+
+    /// The name that the database got when its directory was created.
+    pub fn database_id(&self) -> DatabaseId {
+        self.inner.directory.database_id()
+    }
+
+    /// Whether the log has failed: reads go on, commits are refused until a restart.
+    pub fn is_poisoned(&self) -> bool {
+        self.shared().poison.is_set()
+    }
+
+    /// Takes one step of every stage on this thread. False if there was nothing to do, or if the
+    /// pipeline has threads of its own. Not for use within a [`CommitSink`].
+    pub fn step(&self) -> bool {
+        let sequenced = self.step_stage(Stage::Sequence);
+        let logged = self.step_stage(Stage::Log);
+        sequenced || logged
+    }
+
+    /// Takes one step of one stage on this thread, like [`step`](Self::step).
+    pub fn step_stage(&self, stage: Stage) -> bool {
+        match &self.inner.driver {
+            Driver::Threads(_) => false,
+            Driver::Manual(manual) => manual.lock().step(stage),
+        }
+    }
+
+    /// Refuses new commits, carries out and answers those that wait, syncs the log, and ends the
+    /// watches. Reads go on. Further calls do nothing.
+    pub fn close(&self) {
+        self.inner.close();
+    }
+}
+
+impl Inner {
+    fn close(&self) {
+        self.shared.queue.close();
+        match &self.driver {
+            Driver::Threads(threads) => {
+                let threads = threads.lock().take();
+                if let Some(threads) = threads {
+                    threads.join();
+                }
+            }
+            Driver::Manual(manual) => manual.lock().finish(&self.shared),
+        }
+        self.shared.watches.close();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("directory", &self.shared().options.directory)
+            .field("read_version", &self.read_version())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A watch that is set; dropping it ends it without a word.
+pub struct WatchHandle {
+    inner: Arc<Inner>,
+    keyspace: KeyspaceId,
+    key: Bytes,
+    id: u64,
+}
+
+impl WatchHandle {
+    fn remove(&self) -> Option<Notify> {
+        self.inner.shared.watches.remove(self.keyspace, &self.key, self.id)
+    }
+}
+
+impl fmt::Debug for WatchHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WatchHandle").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+impl Drop for WatchHandle {
+    fn drop(&mut self) {
+        drop(self.remove());
+    }
+}
+
+/// One caller who waits.
+struct BlockingSink {
+    outcome: Mutex<Option<Result<CommitResult, Error>>>,
+    arrived: Condvar,
+}
+
+impl Default for BlockingSink {
+    fn default() -> Self {
+        Self { outcome: Mutex::new(None), arrived: Condvar::new() }
+    }
+}
+
+impl BlockingSink {
+    fn wait(&self) -> Result<CommitResult, Error> {
+        let mut outcome = self.outcome.lock();
+        loop {
+            if let Some(outcome) = outcome.take() {
+                return outcome;
+            }
+            outcome = self.arrived.wait(outcome);
+        }
+    }
+}
+
+impl CommitSink for BlockingSink {
+    fn push(&self, _token: u64, outcome: Result<CommitResult, Error>) {
+        *self.outcome.lock() = Some(outcome);
+    }
+
+    fn wake(&self) {
+        self.arrived.notify_one();
+    }
+}

@@ -1,0 +1,113 @@
+//! The engine on its own threads and a real disk.
+
+use std::{sync::mpsc, thread, time::Instant};
+
+use super::*;
+use crate::engine::DurabilityMode;
+
+fn options(directory: &Path) -> EngineOptions {
+    EngineOptions::new(directory)
+}
+
+fn number_at(engine: &Engine, key: &str, version: Version) -> u64 {
+    value_at(engine, key, version).unwrap().map_or(0, |text| text.parse().unwrap())
+}
+
+/// Adds one to a counter, as often as it takes.
+fn increment(engine: &Engine) -> u64 {
+    for attempt in 0.. {
+        let version = engine.read_version();
+        let next = number_at(engine, "counter", version) + 1;
+        let draft = at(version).reads_key("counter").set("counter", &next.to_string());
+        match draft.commit(engine) {
+            Ok(CommitResult::Committed { version, .. }) => {
+                assert!(engine.read_version() >= version, "told of what can't be seen");
+                return attempt;
+            }
+            Ok(CommitResult::Conflicted { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    0
+}
+
+#[test]
+fn no_increment_of_many_threads_is_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let modes = [
+        DurabilityMode::Sync,
+        DurabilityMode::Interval(Duration::from_millis(1)),
+        DurabilityMode::None,
+    ];
+    for (round, mode) in (1..).zip(modes) {
+        let engine =
+            Engine::open(EngineOptions { durability: mode, ..options(directory.path()) }).unwrap();
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        increment(&engine);
+                    }
+                });
+            }
+        });
+        assert_eq!(number_at(&engine, "counter", engine.read_version()), round * 200);
+    }
+    let engine = Engine::open(options(directory.path())).unwrap();
+    assert_eq!(number_at(&engine, "counter", engine.read_version()), 600);
+}
+
+#[test]
+fn the_read_version_of_an_idle_engine_moves_by_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = Engine::open(options(directory.path())).unwrap();
+    let begin = engine.read_version();
+    let limit = Instant::now() + Duration::from_secs(10);
+    while engine.read_version().0 < begin.0 + 50_000 {
+        assert!(Instant::now() < limit, "it stands still");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn the_last_handle_may_be_dropped_by_the_engines_own_thread() {
+    struct LastHandle(Mutex<Option<Engine>>, mpsc::Sender<()>);
+    impl CommitSink for LastHandle {
+        fn push(&self, _token: u64, outcome: Result<CommitResult, Error>) {
+            version_of(outcome);
+        }
+        fn wake(&self) {
+            drop(self.0.lock().unwrap().take());
+            self.1.send(()).unwrap();
+        }
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let engine = Engine::open(options(directory.path())).unwrap();
+    let (sender, dropped) = mpsc::channel();
+    let sink = Arc::new(LastHandle(Mutex::new(None), sender));
+    let mut held = sink.0.lock().unwrap();
+    engine.submit(blind().set("a", "1").0, sink.clone(), 0).unwrap();
+    *held = Some(engine);
+    drop(held);
+    dropped.recv_timeout(Duration::from_secs(10)).unwrap();
+    let limit = Instant::now() + Duration::from_secs(10);
+    loop {
+        // The lock of the directory goes with the last thread.
+        match Engine::open(options(directory.path())) {
+            Ok(engine) => return assert_eq!(value(&engine, "a").as_deref(), Some("1")),
+            Err(error) => assert!(Instant::now() < limit, "{error}"),
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_directory_is_opened_once_at_a_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = Engine::open(options(directory.path())).unwrap();
+    let again = Engine::open(options(directory.path()));
+    assert!(matches!(again, Err(OpenError::Directory(_))), "{again:?}");
+    let id = engine.database_id();
+    drop(engine);
+    assert_eq!(Engine::open(options(directory.path())).unwrap().database_id(), id);
+}

@@ -1,0 +1,81 @@
+//! Locks and atomics: the standard library's, or loom's when its model checker looks at the
+//! hand-offs of the commit pipeline.
+//!
+//! Loom is switched on with a name of our own, `--cfg plinth_loom`, because the global `loom` name
+//! changes other crates too. A lock whose holder panicked is taken over: every critical section
+//! here leaves its data whole at each step, and a second panic would only hide the first.
+
+use std::{
+    ops::{Deref, DerefMut},
+    time::Duration,
+};
+
+#[cfg(plinth_loom)]
+use loom::sync as imp;
+#[cfg(not(plinth_loom))]
+use std::sync as imp;
+
+pub(crate) use imp::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// A lock that outlives its holder's panic.
+#[derive(Debug)]
+pub(crate) struct Mutex<T>(imp::Mutex<T>);
+
+/// What a [`Mutex`] protects, while it is held.
+pub(crate) struct MutexGuard<'a, T>(imp::MutexGuard<'a, T>);
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(imp::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        MutexGuard(self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
+impl<T> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
+/// Where threads wait for a change of what a [`Mutex`] protects.
+#[derive(Debug)]
+pub(crate) struct Condvar(imp::Condvar);
+
+impl Condvar {
+    pub(crate) fn new() -> Self {
+        Self(imp::Condvar::new())
+    }
+
+    pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+        MutexGuard(self.0.wait(guard.0).unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Waits at most `limit`; whoever calls looks at the data to see what happened.
+    pub(crate) fn wait_for<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        limit: Duration,
+    ) -> MutexGuard<'a, T> {
+        let waited = self.0.wait_timeout(guard.0, limit);
+        MutexGuard(waited.unwrap_or_else(std::sync::PoisonError::into_inner).0)
+    }
+
+    pub(crate) fn notify_one(&self) {
+        self.0.notify_one();
+    }
+
+    pub(crate) fn notify_all(&self) {
+        self.0.notify_all();
+    }
+}
