@@ -8,7 +8,7 @@
 use std::{ops::ControlFlow, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use plinth_client::{Backend, RangeChunk, Read, Snapshot};
+use plinth_client::{Backend, OpenBackend, RangeChunk, Read, Snapshot};
 use plinth_protocol::{
     Commit, CommitResult, Error, ErrorCode, KeyRange, KeySelector, KeyspaceId, Version,
     limits::Limits,
@@ -71,15 +71,6 @@ impl EngineBackend {
         Self { engine }
     }
 
-    /// Opens a data directory; what `options` says of the directory is overridden.
-    pub fn open_directory(directory: &Path, options: EngineOptions) -> Result<Self, Error> {
-        let options = EngineOptions { directory: directory.to_path_buf(), ..options };
-        match Engine::open(options) {
-            Ok(engine) => Ok(Self::new(engine)),
-            Err(error) => Err(Error::new(error.code(), error.to_string())),
-        }
-    }
-
     /// The engine.
     pub fn engine(&self) -> &Engine {
         &self.engine
@@ -116,6 +107,19 @@ impl EngineBackend {
         let snapshot = self.snapshot(at).await?;
         let value = read(&self.engine.reader(), snapshot.version)?;
         Ok(Read { value, snapshot })
+    }
+}
+
+impl OpenBackend for EngineBackend {
+    type Options = EngineOptions;
+
+    /// Opens a data directory; it overrides the one in `options`.
+    fn open(path: &Path, options: EngineOptions) -> Result<Self, Error> {
+        let options = EngineOptions { directory: path.to_path_buf(), ..options };
+        match Engine::open(options) {
+            Ok(engine) => Ok(Self::new(engine)),
+            Err(error) => Err(Error::new(error.code(), error.to_string())),
+        }
     }
 }
 
@@ -270,4 +274,150 @@ impl CommitSink for OneshotSink {
     }
 
     fn wake(&self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use plinth_protocol::{AtomicOp, request::RangeOptions};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::Database;
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    fn database() -> (tempfile::TempDir, Database) {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(directory.path()).unwrap();
+        (directory, database)
+    }
+
+    fn options(rows_max: u32, bytes_target: u32) -> RangeOptions {
+        RangeOptions { rows_max, bytes_target, ..RangeOptions::default() }
+    }
+
+    #[tokio::test]
+    async fn a_database_in_a_directory_keeps_what_was_committed() {
+        let (directory, database) = database();
+        let version = database
+            .transact(|tx| async move {
+                tx.set("greeting", "hello");
+                tx.atomic(AtomicOp::Add, "count", vec![1]);
+                tx.get("greeting").await
+            })
+            .await
+            .unwrap();
+        assert_eq!(version.as_deref(), Some(&b"hello"[..]));
+        drop(database);
+        let database = Database::open(directory.path()).unwrap();
+        let read = database.transaction().get("count").await.unwrap();
+        assert_eq!(read.as_deref(), Some(&[1][..]));
+        let again = Database::open(directory.path()).unwrap_err();
+        assert_eq!(again.code, ErrorCode::IO_ERROR, "{again}");
+    }
+
+    #[tokio::test]
+    async fn chunks_are_bounded_and_say_whether_there_is_more() {
+        let (_directory, database) = database();
+        let backend = database.backend();
+        database
+            .transact(|tx| async move {
+                for number in 0..100 {
+                    tx.set(format!("key{number:03}"), vec![b'v'; 2_000]);
+                }
+                Ok(())
+            })
+            .await
+            .unwrap();
+        let range = || KeyRange::new("", "\u{7f}");
+        let read = async |options| {
+            let read = backend.get_range(None, KeyspaceId::DEFAULT, range(), options).await;
+            let chunk = read.unwrap().value;
+            (chunk.rows.len(), chunk.more)
+        };
+        assert_eq!(read(options(0, 0)).await, (33, true));
+        assert_eq!(read(options(10, 0)).await, (10, true));
+        assert_eq!(read(options(0, 1)).await, (1, true));
+        assert_eq!(read(options(0, 1 << 30)).await, (100, false));
+        assert_eq!(read(options(100, 1 << 30)).await, (100, false));
+        let keys = RangeOptions { keys_only: true, reverse: true, ..options(0, 0) };
+        let read = backend.get_range(None, KeyspaceId::DEFAULT, range(), keys).await;
+        let chunk = read.unwrap().value;
+        assert_eq!((chunk.rows.len(), chunk.rows[0].key.as_ref()), (100, &b"key099"[..]));
+        assert!(chunk.rows.iter().all(|row| row.value.is_empty()));
+    }
+
+    #[tokio::test]
+    async fn a_read_waits_for_its_version_for_a_while() {
+        let (_directory, database) = database();
+        let backend = database.backend();
+        let get = async |version| {
+            let snapshot = backend.snapshot_at(version);
+            let read = backend.get(Some(&snapshot), KeyspaceId::DEFAULT, "a".into()).await;
+            read.map_err(|error| error.code)
+        };
+        let now = backend.read_version().await.unwrap().version();
+        assert!(get(Version(now.0 + 50_000)).await.is_ok(), "it comes in a twentieth of a second");
+        assert_eq!(get(Version::MAX).await.unwrap_err(), ErrorCode::FUTURE_VERSION);
+    }
+
+    #[tokio::test]
+    async fn a_watch_wakes_its_task_and_ends_with_it() {
+        let (_directory, database) = database();
+        let backend = database.backend().clone();
+        let version = backend.read_version().await.unwrap().version();
+        let watch = {
+            let backend = backend.clone();
+            tokio::spawn(async move {
+                backend.watch(version, KeyspaceId::DEFAULT, "a".into(), None).await
+            })
+        };
+        while backend.engine().stats().watches == 0 {
+            tokio::task::yield_now().await;
+        }
+        database
+            .transact(|tx| async move {
+                tx.set("a", "1");
+                Ok(())
+            })
+            .await
+            .unwrap();
+        assert!(timeout(LIMIT, watch).await.unwrap().unwrap().unwrap() > version);
+        let value = Some(Bytes::from_static(b"1"));
+        let idle = backend.watch(version, KeyspaceId::DEFAULT, "a".into(), value);
+        assert!(timeout(Duration::from_millis(1), idle).await.is_err());
+        assert_eq!(backend.engine().stats().watches, 0);
+    }
+
+    #[tokio::test]
+    async fn a_pin_holds_as_long_as_a_snapshot_of_it() {
+        let (_directory, database) = database();
+        let backend = database.backend();
+        let pinned = backend.pin(None).await.unwrap();
+        let copy = pinned.clone();
+        drop(pinned);
+        assert!(copy.is_pinned());
+        assert_eq!(backend.engine().stats().oldest_pin, Some(copy.version()));
+        drop(copy);
+        assert_eq!(backend.engine().stats().pins, 0);
+    }
+
+    #[tokio::test]
+    async fn a_commit_whose_task_went_away_happens() {
+        let (_directory, database) = database();
+        let backend = database.backend();
+        let mutation = plinth_protocol::Mutation {
+            keyspace: KeyspaceId::DEFAULT,
+            adds_conflict: true,
+            op: plinth_protocol::MutationOp::Set { key: "a".into(), value: "1".into() },
+        };
+        let commit = Commit { mutations: vec![mutation], ..Commit::default() };
+        // Polled once, which lines it up, and dropped.
+        let outcome = timeout(Duration::ZERO, backend.commit(None, commit)).await;
+        let until = tokio::time::Instant::now() + LIMIT;
+        while database.transaction().get("a").await.unwrap().is_none() {
+            assert!(tokio::time::Instant::now() < until, "{outcome:?}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
 }

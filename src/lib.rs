@@ -1,4 +1,6 @@
 //! Plinth: a transactional, ordered key-value database.
+//!
+//! [`Database::open`] opens one in this process; `plinth serve` makes the same a server.
 
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -10,3 +12,8 @@ pub mod random;
 pub mod server;
 mod sync;
 pub mod vfs;
+
+pub use embedded::EngineBackend;
+
+/// A database in this process.
+pub type Database = plinth_client::Database<EngineBackend>;

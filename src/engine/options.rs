@@ -121,6 +121,13 @@ impl EngineOptions {
     }
 }
 
+impl Default for EngineOptions {
+    /// [`EngineOptions::new`] without a directory; whoever opens the engine names one.
+    fn default() -> Self {
+        Self::new(PathBuf::new())
+    }
+}
+
 /// Bytes from the system's randomness; should it have none, those of where things are in memory
 /// and of the moment, which still differ from one start to the next.
 fn unguessable<const N: usize>() -> [u8; N] {
