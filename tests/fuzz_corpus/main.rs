@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 #[path = "../../fuzz/checks/frame.rs"]
 mod frame;
+#[path = "../../fuzz/checks/log_recovery.rs"]
+mod log_recovery;
 #[path = "../../fuzz/checks/request.rs"]
 mod request;
 #[path = "../../fuzz/checks/response.rs"]
@@ -35,6 +37,11 @@ fn replay(target: &str, check: fn(&[u8])) {
 #[test]
 fn frame() {
     replay("frame", frame::frame);
+}
+
+#[test]
+fn log_recovery() {
+    replay("log_recovery", log_recovery::log_recovery);
 }
 
 #[test]

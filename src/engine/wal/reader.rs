@@ -30,8 +30,10 @@ pub(super) struct SegmentReader {
     file_bytes: u64,
     /// Where the next record begins, as far as one can tell.
     pub(super) offset: u64,
+    /// Part of the file: so many bytes from this offset on, at the buffer's beginning.
     window: Vec<u8>,
     window_offset: u64,
+    window_bytes: u64,
 }
 
 /// A record that is sound in itself.
@@ -90,6 +92,7 @@ impl SegmentReader {
             offset: SEGMENT_HEADER_BYTES as u64,
             window: Vec::new(),
             window_offset: 0,
+            window_bytes: 0,
         })
     }
 
@@ -166,16 +169,16 @@ impl SegmentReader {
     fn bytes(&mut self, offset: u64, count: usize) -> Result<&[u8], LogError> {
         let end = offset + count as u64;
         debug_assert!(end <= self.file_bytes, "the caller has checked the end");
-        let window_end = self.window_offset + self.window.len() as u64;
-        if offset < self.window_offset || end > window_end {
+        if offset < self.window_offset || end > self.window_offset + self.window_bytes {
             let wanted = (count as u64).max(WINDOW_BYTES).min(self.file_bytes - offset);
+            if (self.window.len() as u64) < wanted {
+                self.window = vec![0; wanted as usize];
+            }
             // Emptied first: should reading fail, there is no window.
-            self.window.clear();
-            self.window_offset = offset;
-            let mut window = std::mem::take(&mut self.window);
-            window.resize(wanted as usize, 0);
-            self.file.read_exact_at(&mut window, offset)?;
-            self.window = window;
+            self.window_bytes = 0;
+            let window = self.window.get_mut(..wanted as usize).unwrap_or_default();
+            self.file.read_exact_at(window, offset)?;
+            (self.window_offset, self.window_bytes) = (offset, wanted);
         }
         let begin = (offset - self.window_offset) as usize;
         Ok(self.window.get(begin..begin + count).unwrap_or_default())

@@ -17,6 +17,7 @@ use crate::{
 mod behaviour;
 mod crash;
 mod damage;
+mod format;
 
 const DIRECTORY: &str = "/log";
 
