@@ -8,7 +8,10 @@
 //! > memtable's roots. So whatever a pinned reader reaches from the roots, directly or through
 //! > something that it had reached before, outlives the guard.
 
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::{
+    cell::Cell,
+    sync::atomic::{AtomicPtr, Ordering},
+};
 
 use crossbeam_epoch::Guard;
 
@@ -16,20 +19,28 @@ use crossbeam_epoch::Guard;
 #[derive(Debug)]
 pub(in crate::engine) struct ReadGuard {
     guard: Guard,
+    retired: Cell<usize>,
 }
 
 impl ReadGuard {
     /// Pins the epoch for this thread.
     pub(in crate::engine) fn pin() -> Self {
-        Self { guard: crossbeam_epoch::pin() }
+        Self { guard: crossbeam_epoch::pin(), retired: Cell::new(0) }
     }
 
     /// Runs `free` once all guards that are pinned now are gone, on whichever thread.
     pub(super) fn retire(&self, free: impl FnOnce() + Send + 'static) {
         self.guard.defer(free);
+        self.retired.set(self.retired.get() + 1);
     }
 
-    /// Hands what this thread has retired to whoever collects next.
+    /// How much was retired under this guard.
+    pub(super) fn retired(&self) -> usize {
+        self.retired.get()
+    }
+
+    /// Hands what this thread has retired to whoever collects next, and frees some of what all
+    /// have retired before.
     pub(in crate::engine) fn flush(&self) {
         self.guard.flush();
     }

@@ -34,6 +34,11 @@ use crate::engine::{
 const NARROW_RANGE_KEYS: usize = 32;
 /// Steps of collection that each write does, so that more is dropped than made.
 const STEPS_PER_WRITE: usize = 2;
+/// Writes done under one guard: a pinned writer keeps what it retires from being freed.
+const WRITES_PER_PIN: usize = 32;
+/// Things retired before the writer frees earlier ones. The epoch frees some hundreds at once, but
+/// not of its own accord as fast as a batch of writes retires them.
+const RETIRED_BEFORE_FREEING: usize = 64;
 
 /// What a memtable holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,6 +78,8 @@ pub(in crate::engine) struct MemtableWriter {
     superseding: VecDeque<Superseding>,
     sweeps: VecDeque<Sweep>,
     horizon: Version,
+    /// Things retired since some were freed.
+    retired: usize,
     keys: u64,
     records: u64,
     bytes: u64,
@@ -87,6 +94,7 @@ impl MemtableWriter {
             superseding: VecDeque::new(),
             sweeps: VecDeque::new(),
             horizon: Version::ZERO,
+            retired: 0,
             keys: 0,
             records: 0,
             bytes: 0,
@@ -111,19 +119,35 @@ impl MemtableWriter {
 
     /// Applies the writes of one transaction. Stamps ascend from call to call.
     pub(in crate::engine) fn apply(&mut self, stamp: Stamp, writes: &[Write]) {
-        let guard = ReadGuard::pin();
         let (cleared, points) = last_writes(writes);
+        let guard = ReadGuard::pin();
         self.clear_ranges(&cleared, stamp, &guard);
-        let is_covered = !self.table.newest_cover(&guard).is_empty();
-        for &PointWrite { key, value } in &points {
-            match self.table.index.get(key, &guard) {
-                Some(node) => self.overwrite(node, stamp, value, is_covered, &guard),
-                // Nothing is there, and nothing will be.
-                None if value.is_none() => {}
-                None => self.insert(key, stamp, value, &guard),
+        self.unpin(guard);
+        for points in points.chunks(WRITES_PER_PIN) {
+            let guard = ReadGuard::pin();
+            let is_covered = !self.table.newest_cover(&guard).is_empty();
+            for &PointWrite { key, value } in points {
+                match self.table.index.get(key, &guard) {
+                    Some(node) => self.overwrite(node, stamp, value, is_covered, &guard),
+                    // Nothing is there, and nothing will be.
+                    None if value.is_none() => {}
+                    None => self.insert(key, stamp, value, &guard),
+                }
             }
+            self.unpin(guard);
         }
         self.collect(STEPS_PER_WRITE * (writes.len() + 1));
+    }
+
+    /// Ends work under a guard. Now and then it is time to free what was retired under earlier
+    /// ones.
+    fn unpin(&mut self, guard: ReadGuard) {
+        self.retired += guard.retired();
+        if self.retired >= RETIRED_BEFORE_FREEING {
+            guard.flush();
+            self.retired = 0;
+        }
+        drop(guard);
     }
 
     fn insert(&mut self, key: KeyRef<'_>, stamp: Stamp, value: Option<&Bytes>, guard: &ReadGuard) {
@@ -206,15 +230,23 @@ impl MemtableWriter {
 
     /// Does up to so many steps of collection; true if there is more to do.
     pub(in crate::engine) fn collect(&mut self, steps: usize) -> bool {
-        let guard = ReadGuard::pin();
         let mut left = steps;
-        while left > 0 && self.drop_superseded(&guard) {
-            left -= 1;
+        loop {
+            let guard = ReadGuard::pin();
+            let mut turns = left.min(WRITES_PER_PIN);
+            left -= turns;
+            while turns > 0 && self.drop_superseded(&guard) {
+                turns -= 1;
+            }
+            while turns > 0 && self.is_time_to_sweep(&guard) {
+                turns = self.sweep(turns, &guard);
+            }
+            let is_more = self.is_time_to_drop(&guard) || self.is_time_to_sweep(&guard);
+            self.unpin(guard);
+            if left == 0 || !is_more {
+                return is_more;
+            }
         }
-        while left > 0 && self.is_time_to_sweep() {
-            left = self.sweep(left, &guard);
-        }
-        left == 0 && (self.is_time_to_drop(&guard) || self.is_time_to_sweep())
     }
 
     fn is_time_to_drop(&self, guard: &ReadGuard) -> bool {
@@ -261,10 +293,9 @@ impl MemtableWriter {
 
     /// Whether the horizon has reached the next tombstone, and all records that superseded others
     /// until then are done with, so that the queue refers to nothing that a sweep frees.
-    fn is_time_to_sweep(&self) -> bool {
-        let guard = ReadGuard::pin();
+    fn is_time_to_sweep(&self, guard: &ReadGuard) -> bool {
         self.sweeps.front().is_some_and(|sweep| sweep.stamp.version <= self.horizon)
-            && !self.is_time_to_drop(&guard)
+            && !self.is_time_to_drop(guard)
     }
 
     /// Sweeps up to `steps` keys from under the next tombstone; tells how many steps are left.
