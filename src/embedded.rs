@@ -160,6 +160,11 @@ impl Backend for EngineBackend {
         self.engine.limits()
     }
 
+    /// An answer within the process can't get lost.
+    fn may_lose_answers(&self) -> bool {
+        false
+    }
+
     fn snapshot_at(&self, version: Version) -> EngineSnapshot {
         EngineSnapshot::unpinned(version)
     }
