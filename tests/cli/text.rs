@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use plinth_client::{Backend, testing::MemoryBackend};
 use plinth_protocol::response::ServerInfo;
-use plinthdb::server::text::session::{InfoSource, TextSession};
+use plinthdb::server::text::{InfoSource, TextSession};
 use tokio::{runtime::Runtime, sync::mpsc, time::timeout};
 
 use crate::scripts::{self, Door};
@@ -54,10 +54,19 @@ fn runtime() -> Runtime {
 }
 
 #[test]
+fn every_script_holds_over_an_engine_in_this_process() {
+    for (name, script) in scripts::all() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = plinthdb::Database::open(directory.path()).unwrap();
+        let mut door = Sessions::new(runtime(), database.backend().clone());
+        scripts::play(&name, &script, &mut door);
+    }
+}
+
+#[test]
 fn every_script_holds_over_a_backend_in_memory() {
     // Over a backend that may lose answers, the frame of a commit holds a random id.
     for (name, script) in scripts::all().into_iter().filter(|(name, _)| name != "trace") {
-        let mut door = Sessions::new(runtime(), MemoryBackend::default());
-        scripts::play(&name, &script, &mut door);
+        scripts::play(&name, &script, &mut Sessions::new(runtime(), MemoryBackend::default()));
     }
 }

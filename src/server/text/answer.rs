@@ -11,7 +11,7 @@ use plinth_protocol::{
     response::{KeyValue, ServerInfo},
 };
 
-use super::escape::quote_into;
+use super::escape::{quote_into, quoted};
 
 /// What a command comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub enum Answer {
         /// The command that shows the rows after these, if there may be more.
         next: Option<String>,
     },
+    /// The names of the keyspaces.
+    Keyspaces(Vec<String>),
     /// What the server says of itself.
     Info(ServerInfo),
     /// To a ping.
@@ -75,6 +77,12 @@ impl Answer {
                     None => writeln!(text, "({count})"),
                     Some(next) => writeln!(text, "({count}, perhaps more: {next})"),
                 };
+            }
+            Self::Keyspaces(names) => {
+                for name in names {
+                    let _ = writeln!(text, "{}", quoted(name.as_bytes()));
+                }
+                let _ = writeln!(text, "({})", counted(names.len(), "keyspace"));
             }
             Self::Info(info) => write_info(text, info),
             Self::Pong => text.push_str("pong\n"),
@@ -152,6 +160,7 @@ mod tests {
         let (rows, next) = (vec![row.clone(), row], Some("getrange x".to_owned()));
         let two = text(Answer::Rows { rows, next });
         assert!(two.ends_with("\n(2 rows, perhaps more: getrange x)\n"), "{two}");
+        assert_eq!(text(Answer::Keyspaces(vec![])), "(0 keyspaces)\n");
         assert_eq!(
             text(Answer::Info(ServerInfo::default())),
             "server_version \nuptime_seconds 0\nfeatures \n(3 lines)\n"

@@ -34,6 +34,10 @@ pub(crate) enum Command {
     Reset,
     Watch(Bytes),
     Trace(bool),
+    Keyspaces,
+    CreateKeyspace(String),
+    DropKeyspace(String),
+    Use(Option<String>),
     Quit,
 }
 
@@ -104,6 +108,11 @@ impl Arguments {
             "reset" => Command::Reset,
             "watch" => Command::Watch(self.bytes()?),
             "trace" => Command::Trace(self.on_or_off()?),
+            "keyspaces" => Command::Keyspaces,
+            "createkeyspace" => Command::CreateKeyspace(self.name()?),
+            "dropkeyspace" => Command::DropKeyspace(self.name()?),
+            "use" if self.words.is_empty() => Command::Use(None),
+            "use" => Command::Use(Some(self.name()?)),
             "quit" => Command::Quit,
             name => match atomic(name) {
                 Some(op) => {
@@ -140,6 +149,13 @@ impl Arguments {
         let word = self.word()?;
         let column = word.column;
         Ok((String::from_utf8_lossy(&word.plain()?).to_ascii_lowercase(), column))
+    }
+
+    fn name(&mut self) -> Result<String, Error> {
+        let word = self.word()?;
+        let column = word.column;
+        String::from_utf8(word.plain()?.into())
+            .map_err(|_| error_at(column, "a keyspace's name is text, in UTF-8"))
     }
 
     fn help_topic(&mut self) -> Result<Option<&'static help::CommandHelp>, Error> {

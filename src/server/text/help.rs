@@ -70,6 +70,10 @@ pub const COMMANDS: &[CommandHelp] = commands! {
         "print changed KEY as soon as its value changes",
         "The line comes whenever it happens, between the answers to other commands. In a\n\
          transaction the watch begins with its commit.";
+    "keyspaces" "", "list the keyspaces", "";
+    "createkeyspace" "NAME", "create a keyspace, an ordered map of its own", "";
+    "dropkeyspace" "NAME", "drop a keyspace with everything in it", "";
+    "use" "[NAME]", "work in keyspace NAME from now on; without NAME, in the default one", "";
     "trace" "on|off",
         "show each request as the binary protocol's frame, in hex, field by field",
         "The frames come before the answer, on lines that begin with #.";

@@ -5,7 +5,13 @@
 //! grows beyond the database's limit is refused at the write that would be too much, not at its
 //! commit, so that a client can't make the server hold more than that.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use plinth_client::{
@@ -69,6 +75,7 @@ pub struct TextSession<B: Backend> {
     /// The number of the last request that was traced.
     request_id: u32,
     keyspace: KeyspaceId,
+    keyspace_name: Option<String>,
     open: Option<OpenTransaction<B>>,
     watches: JoinSet<()>,
     events: mpsc::Sender<String>,
@@ -93,6 +100,7 @@ impl<B: Backend> TextSession<B> {
             trace,
             request_id: 0,
             keyspace: KeyspaceId::DEFAULT,
+            keyspace_name: None,
             open: None,
             watches: JoinSet::new(),
             events,
@@ -103,6 +111,25 @@ impl<B: Backend> TextSession<B> {
     /// Whether a transaction is open.
     pub fn has_transaction(&self) -> bool {
         self.open.is_some()
+    }
+
+    /// The keyspace in use, unless it is the default one.
+    pub fn keyspace_name(&self) -> Option<&str> {
+        self.keyspace_name.as_deref()
+    }
+
+    /// Works in this keyspace from now on, as the command `use` makes it.
+    pub fn set_keyspace(&mut self, name: String, keyspace: KeyspaceId) {
+        (self.keyspace, self.keyspace_name) = (keyspace, Some(name));
+    }
+
+    /// Waits until one of the watches has fired and its line is there; false if there is none.
+    pub async fn next_watch(&mut self) -> bool {
+        self.watches.join_next().await.is_some()
+    }
+
+    fn forget_fired_watches(&mut self) {
+        while self.watches.try_join_next().is_some() {}
     }
 
     /// Carries out a line, given without its end.
@@ -152,6 +179,10 @@ impl<B: Backend> TextSession<B> {
                 self.trace.switch(on);
                 Ok(Answer::Done(None, None))
             }
+            Command::Keyspaces => self.keyspaces().await,
+            Command::CreateKeyspace(name) => self.change_catalog(Change::Create, &name).await,
+            Command::DropKeyspace(name) => self.change_catalog(Change::Drop, &name).await,
+            Command::Use(name) => self.use_keyspace(name).await,
             Command::Quit => Ok(Answer::Done(None, None)),
         }
     }
@@ -264,7 +295,7 @@ impl<B: Backend> TextSession<B> {
         let open = self.take_open("commit")?;
         let (version, stamp) = commit(&open.transaction, open.is_stamped).await?;
         for (key, watch) in open.watches {
-            self.follow(key, watch);
+            self.follow(key, watch).await;
         }
         Ok(Answer::Done(version, stamp))
     }
@@ -278,7 +309,7 @@ impl<B: Backend> TextSession<B> {
     }
 
     async fn watch(&mut self, key: Bytes) -> Result<Answer, Error> {
-        while self.watches.try_join_next().is_some() {}
+        self.forget_fired_watches();
         let waiting = self.open.as_ref().map_or(0, |open| open.watches.len());
         if self.watches.len() + waiting >= SESSION_WATCHES_MAX {
             let message = format!("A session has {SESSION_WATCHES_MAX} watches at most");
@@ -301,21 +332,77 @@ impl<B: Backend> TextSession<B> {
                 Err(error) => transaction.on_error(error).await?,
             }
         };
-        self.follow(key, watch);
+        self.follow(key, watch).await;
         Ok(Answer::Done(None, None))
     }
 
+    async fn keyspaces(&self) -> Result<Answer, Error> {
+        let keyspaces = self.reader().list_keyspaces().await?;
+        Ok(Answer::Keyspaces(keyspaces.into_iter().map(|keyspace| keyspace.name).collect()))
+    }
+
+    async fn use_keyspace(&mut self, name: Option<String>) -> Result<Answer, Error> {
+        self.keyspace = match &name {
+            None => KeyspaceId::DEFAULT,
+            Some(name) => self.reader().open_keyspace(name).await?.keyspace(),
+        };
+        self.keyspace_name = name;
+        Ok(Answer::Done(None, None))
+    }
+
+    /// Creates or drops a keyspace: within the open transaction, or in one of its own.
+    async fn change_catalog(&mut self, change: Change, name: &str) -> Result<Answer, Error> {
+        if let Some(open) = &self.open {
+            change.make(&open.transaction, name).await?;
+            return Ok(Answer::Done(None, None));
+        }
+        let transaction = self.lone();
+        loop {
+            let changed = async {
+                change.make(&transaction, name).await?;
+                transaction.commit().await
+            };
+            match changed.await {
+                Ok(version) => return Ok(Answer::Done(version, None)),
+                Err(error) => transaction.on_error(error).await?,
+            }
+        }
+    }
+
     /// Sends a line when the watch fires.
-    fn follow(&mut self, key: Bytes, watch: Watch<Traced<B>>) {
+    async fn follow(&mut self, key: Bytes, watch: Watch<Traced<B>>) {
         let events = self.events.clone();
+        let mut changed = Box::pin(watch.changed());
+        // Asking for the watch belongs to this line, so that the trace shows it here.
+        let first = poll_fn(|context| Poll::Ready(changed.as_mut().poll(context))).await;
         self.watches.spawn(async move {
-            let line = match watch.changed().await {
+            let result = match first {
+                Poll::Ready(result) => result,
+                Poll::Pending => changed.await,
+            };
+            let line = match result {
                 Ok(()) => format!("changed {}\n", quoted(&key)),
                 Err(error) => Answer::Failed(error).to_text(),
             };
             // A session that nobody listens to any more needs no line.
             let _ = events.send(line).await;
         });
+    }
+}
+
+/// A change of the list of keyspaces.
+#[derive(Clone, Copy)]
+enum Change {
+    Create,
+    Drop,
+}
+
+impl Change {
+    async fn make<B: Backend>(self, transaction: &Transaction<B>, name: &str) -> Result<(), Error> {
+        match self {
+            Self::Create => transaction.create_keyspace(name).await.map(|_| ()),
+            Self::Drop => transaction.drop_keyspace(name).await,
+        }
     }
 }
 
