@@ -4,9 +4,13 @@
 //! and a function that runs it and answers an [`Exit`].
 
 pub mod bench;
+pub mod export;
+pub mod import;
+mod place;
 mod progress;
 pub mod rows;
 pub mod settings;
+pub mod shell;
 pub mod target;
 
 use std::{
@@ -35,6 +39,9 @@ Exit codes: 0 all went well; 1 it failed, and standard error says why; \
 #[expect(missing_docs, reason = "each is described at its arguments, for --help")]
 pub enum Command {
     Bench(bench::Arguments),
+    Export(export::Arguments),
+    Import(import::Arguments),
+    Shell(shell::Arguments),
 }
 
 /// How a command ended.
@@ -62,6 +69,9 @@ impl From<Exit> for ExitCode {
 pub fn run() -> Exit {
     match Arguments::parse().command {
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Export(arguments) => export::run(arguments),
+        Command::Import(arguments) => import::run(arguments),
+        Command::Shell(arguments) => shell::run(arguments),
     }
 }
 

@@ -3,7 +3,8 @@
 //! Closed loop: every connection keeps its pipeline full, and a latency is the time from the write
 //! of a pipeline to the read of an answer, as `redis-benchmark` has it. `get`, `set` and `ping` are
 //! single requests, written and read by [`raw`] without the native client, whose conveniences cost
-//! more than a fast server. A `set` is a transaction of its own, a blind write. Every value read
+//! more than a fast server; `rmw` is a real read-modify-write transaction of the native client, with
+//! its conflicts and retries. A `set` is a transaction of its own, a blind write. Every value read
 //! is checked against its key.
 //!
 //! Each thread has a runtime of its own and its share of the connections; one, the default, is
@@ -12,6 +13,7 @@
 mod keys;
 mod raw;
 mod report;
+mod rmw;
 mod tally;
 mod wire;
 
@@ -33,6 +35,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::task::JoinSet;
 
 use self::{
+    keys::Random,
     report::Report,
     tally::{Phase, Run, Tally},
     wire::Connection,
@@ -57,6 +60,8 @@ pub enum Workload {
     Get,
     /// Write a random key, in a transaction of its own.
     Set,
+    /// Read a random key and write it, in a transaction that may conflict with others.
+    Rmw,
     /// Nothing but the round trip.
     Ping,
 }
@@ -66,6 +71,7 @@ impl Workload {
         match self {
             Self::Get => "get",
             Self::Set => "set",
+            Self::Rmw => "rmw",
             Self::Ping => "ping",
         }
     }
@@ -74,7 +80,7 @@ impl Workload {
 /// Measure how fast a server is.
 ///
 /// Keys are `key:` and twelve digits, picked evenly at random. Fill the database once with --load
-/// before you measure `get`.
+/// before you measure `get` or `rmw`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Arguments {
     /// What to do over and over.
@@ -82,7 +88,7 @@ pub struct Arguments {
     /// The server.
     #[arg(long, value_name = "plinth://HOST:PORT", default_value_t)]
     pub target: Target,
-    /// How many connections.
+    /// How many connections; with rmw, how many transactions at once, times the pipeline.
     #[arg(long, value_name = "COUNT", default_value_t = 50,
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub connections: u32,
@@ -115,6 +121,14 @@ pub struct Arguments {
     /// Print one JSON object instead of a table.
     #[arg(long)]
     pub json: bool,
+}
+
+impl Arguments {
+    /// The random numbers of a worker: each has its own.
+    fn random(&self, worker: u64) -> Random {
+        let mut seeds = Random::new(self.seed);
+        Random::new(seeds.next() ^ worker.wrapping_mul(0xA24B_AED4_963E_E407))
+    }
 }
 
 fn parse_between<T>(text: &str, [least, most]: [T; 2]) -> Result<T, String>
@@ -278,6 +292,9 @@ fn work(
     let mut tally = Tally::new();
     let worked = runtime().and_then(|runtime| {
         runtime.block_on(async {
+            if arguments.workload == Workload::Rmw {
+                return rmw::work(arguments, run, connections, ready).await;
+            }
             let (mut workers, mut server) = (JoinSet::new(), None);
             for number in connections {
                 let (connection, hello) = Connection::open(arguments.target.address()).await?;

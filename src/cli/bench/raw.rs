@@ -58,10 +58,8 @@ impl Worker {
             Template::new(&value_pattern(arguments.value_size), |key, value| match workload {
                 Workload::Set => blind_commit([(key, value)]),
                 Workload::Get => Request::Get { version: None, keyspace: KeyspaceId::DEFAULT, key },
-                Workload::Ping => Request::Ping { payload: Bytes::new() },
+                Workload::Ping | Workload::Rmw => Request::Ping { payload: Bytes::new() },
             });
-        let mut seeds = Random::new(arguments.seed);
-        let random = Random::new(seeds.next() ^ number.wrapping_mul(0xA24B_AED4_963E_E407));
         Self {
             connection,
             workload,
@@ -69,7 +67,7 @@ impl Worker {
             keys: vec![key_bytes(0); arguments.pipeline],
             key_count: arguments.keys.min(KEYS_MAX),
             value_bytes: arguments.value_size,
-            random,
+            random: arguments.random(number),
             tally: Tally::new(),
         }
     }
@@ -144,7 +142,7 @@ fn check(
         Error::new(ErrorCode::PROTOCOL_VIOLATION, "an answer has an id that no request had")
     })?;
     match workload {
-        Workload::Ping => answer.expect(Opcode::Ping).map(|()| Outcome::Good),
+        Workload::Ping | Workload::Rmw => answer.expect(Opcode::Ping).map(|()| Outcome::Good),
         Workload::Set => {
             answer.expect(Opcode::Commit)?;
             match answer.payload.first().ok_or_else(short)? {

@@ -47,7 +47,8 @@ pub(super) fn write(output: &mut String, key: &[u8], value: &[u8]) {
     output.push('\n');
 }
 
-fn text_or_base64(bytes: &[u8]) -> (Option<String>, Option<String>) {
+/// Bytes as JSON can hold them: as they are, or else in base64.
+pub(crate) fn text_or_base64(bytes: &[u8]) -> (Option<String>, Option<String>) {
     match std::str::from_utf8(bytes) {
         Ok(text) => (Some(text.to_owned()), None),
         Err(_) => (None, Some(STANDARD.encode(bytes))),

@@ -19,6 +19,7 @@ use std::{fmt, io::BufRead, path::Path};
 use bytes::Bytes;
 use clap::ValueEnum;
 
+pub(crate) use self::jsonl::text_or_base64;
 pub use self::lines::LINE_BYTES_MAX;
 use self::lines::Lines;
 
