@@ -188,8 +188,7 @@ impl Encoder<Frame> for FrameCodec {
     }
 }
 
-/// Appends one frame to `buffer`, its payload written in place by `write_payload`: the length (and
-/// the checksum, if the flags ask for it) are filled in afterwards, so nothing is copied.
+/// Appends one frame to `buffer`, its payload written in place by `write_payload`.
 ///
 /// Returns the length that the frame states. It is not checked against a limit here: whoever writes
 /// what others chose the size of compares it with the peer's limit, and truncates `buffer` to where
@@ -201,20 +200,47 @@ pub fn write_frame(
     request_id: u32,
     write_payload: impl FnOnce(&mut BytesMut),
 ) -> usize {
-    let start = buffer.len();
-    buffer.put_u32(0);
-    buffer.put_u8(opcode);
-    buffer.put_u8(flags.0);
-    buffer.put_u32(request_id);
+    let frame = FrameWriter::begin(buffer, opcode, request_id);
     write_payload(buffer);
-    if flags.contains(Flags::CHECKSUM) {
-        let checksum = crc32fast::hash(buffer.get(start + 4..).unwrap_or_default());
-        buffer.put_u32(checksum);
+    frame.finish(buffer, flags)
+}
+
+/// A frame whose payload is being appended to a buffer: length, flags and checksum are filled in
+/// afterwards, so nothing is copied, and the flags may depend on what the payload turned out to be.
+#[derive(Debug)]
+#[must_use = "a frame that is begun must be finished or cancelled"]
+pub struct FrameWriter {
+    start: usize,
+}
+
+impl FrameWriter {
+    /// Begins a frame at the end of `buffer`; its payload is appended next.
+    pub fn begin(buffer: &mut BytesMut, opcode: u8, request_id: u32) -> Self {
+        let start = buffer.len();
+        let [r0, r1, r2, r3] = request_id.to_be_bytes();
+        buffer.put_slice(&[0, 0, 0, 0, opcode, 0, r0, r1, r2, r3]);
+        Self { start }
     }
-    let length = buffer.len() - start - 4;
-    if let Some(head) = buffer.get_mut(start..start + 4) {
-        // What doesn't fit is beyond every limit; so is this, and the peer refuses it.
-        head.copy_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
+
+    /// Ends the frame and returns the length that it states.
+    pub fn finish(self, buffer: &mut BytesMut, flags: Flags) -> usize {
+        if let Some(place) = buffer.get_mut(self.start + 5) {
+            *place = flags.0;
+        }
+        if flags.contains(Flags::CHECKSUM) {
+            let checksum = crc32fast::hash(buffer.get(self.start + 4..).unwrap_or_default());
+            buffer.put_u32(checksum);
+        }
+        let length = buffer.len() - self.start - 4;
+        if let Some(head) = buffer.get_mut(self.start..self.start + 4) {
+            // What doesn't fit is beyond every limit; so is this, and the peer refuses it.
+            head.copy_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
+        }
+        length
     }
-    length
+
+    /// Takes the frame back out of the buffer, with all of its payload.
+    pub fn cancel(self, buffer: &mut BytesMut) {
+        buffer.truncate(self.start);
+    }
 }

@@ -9,11 +9,13 @@ pub mod import;
 mod place;
 mod progress;
 pub mod rows;
+pub mod serve;
 pub mod settings;
 pub mod shell;
 pub mod target;
 
 use std::{
+    fmt,
     io::{Write as _, stderr},
     process::ExitCode,
 };
@@ -41,6 +43,7 @@ pub enum Command {
     Bench(bench::Arguments),
     Export(export::Arguments),
     Import(import::Arguments),
+    Serve(Box<serve::Arguments>),
     Shell(shell::Arguments),
 }
 
@@ -71,13 +74,19 @@ pub fn run() -> Exit {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Import(arguments) => import::run(arguments),
+        Command::Serve(arguments) => serve::run(*arguments),
         Command::Shell(arguments) => shell::run(arguments),
     }
 }
 
 /// Says on standard error what went wrong and what to do about it.
 fn report_error(error: &Error) -> Exit {
-    // Without a standard error there is nobody to tell; the exit code still does.
-    let _ = writeln!(stderr(), "plinth: {error}: {}", error.code.advice());
+    complain(&format_args!("{error}: {}", error.code.advice()));
     Exit::Failure
+}
+
+/// Says on standard error why a command fails.
+fn complain(reason: &dyn fmt::Display) {
+    // Without a standard error there is nobody to tell; the exit code still does.
+    let _ = writeln!(stderr(), "plinth: {reason}");
 }

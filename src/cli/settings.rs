@@ -14,7 +14,7 @@ use std::{
 use plinth_protocol::limits::{FRAME_BYTES_CEILING, Limits};
 use serde::Deserialize;
 
-use crate::server::{ServerConfig, ServerLimits};
+use crate::server::{ServerConfig, ServerLimits, text};
 
 /// The durability that a server is started with: when it answers a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -121,6 +121,9 @@ settings! {
     transaction_timeout_ms: u64, "PLINTH_TRANSACTION_TIMEOUT_MS", "MS";
     /// How long a server-held transaction may ask to live [default: 300000]
     transaction_timeout_ms_max: u64, "PLINTH_TRANSACTION_TIMEOUT_MS_MAX", "MS";
+    /// How long a new connection may take until it has said hello, or its first line
+    /// [default: 60000]
+    hello_timeout_ms: u64, "PLINTH_HELLO_TIMEOUT_MS", "MS";
     /// How long a frame or a line may take from its first byte to its last [default: 30000]
     frame_timeout_ms: u64, "PLINTH_FRAME_TIMEOUT_MS", "MS";
     /// How long a connection may be silent with nothing under way; 0 for ever [default: 0]
@@ -213,7 +216,6 @@ impl Settings {
             bounded(name, setting.unwrap_or(default), 1, usize::MAX)
         };
         let limits = ServerLimits {
-            protocol: self.protocol_limits(&default.protocol)?,
             connections_max: count(
                 "connections-max",
                 self.connections_max,
@@ -226,18 +228,25 @@ impl Settings {
                 self.output_bytes_max,
                 default.output_bytes_max,
             )?,
-            line_bytes_max: count("line-bytes-max", self.line_bytes_max, default.line_bytes_max)?,
+            line_bytes_max: count(
+                "line-bytes-max",
+                self.line_bytes_max,
+                // Raised limits of keys and values must fit into a line too.
+                default.line_bytes_max.max(text::line_bytes_max(&self.protocol_limits()?)),
+            )?,
             watches_max: self.watches_max.unwrap_or(default.watches_max),
             pins_max: self.pins_max.unwrap_or(default.pins_max),
             transactions_max: self.transactions_max.unwrap_or(default.transactions_max),
             transactions_bytes_max: self
                 .transactions_bytes_max
                 .unwrap_or(default.transactions_bytes_max),
+            window: self.window()?,
             transaction_timeout: millis(self.transaction_timeout_ms, default.transaction_timeout),
             transaction_timeout_max: millis(
                 self.transaction_timeout_ms_max,
                 default.transaction_timeout_max,
             ),
+            hello_timeout: millis(self.hello_timeout_ms, default.hello_timeout),
             frame_timeout: millis(self.frame_timeout_ms, default.frame_timeout),
             idle_timeout: self
                 .idle_timeout_ms
@@ -254,7 +263,8 @@ impl Settings {
     }
 
     /// The protocol's limits, each fitting into the next.
-    fn protocol_limits(&self, default: &Limits) -> Result<Limits, SettingsError> {
+    pub fn protocol_limits(&self) -> Result<Limits, SettingsError> {
+        let default = Limits::DEFAULT;
         let frame_bytes_max = bounded(
             "frame-bytes-max",
             self.frame_bytes_max.unwrap_or(default.frame_bytes_max),
@@ -344,7 +354,7 @@ mod tests {
     #[test]
     fn a_setting_out_of_bounds_is_refused_by_name() {
         let too_large = Settings { frame_bytes_max: Some(FRAME_BYTES_CEILING), ..<_>::default() };
-        let error = too_large.server_config().expect_err("out of bounds").to_string();
+        let error = too_large.protocol_limits().expect_err("out of bounds").to_string();
         assert!(error.contains("frame-bytes-max"), "{error}");
         let none = Settings { connections_max: Some(0), ..<_>::default() };
         assert!(none.server_config().is_err());
@@ -365,28 +375,30 @@ mod tests {
     fn no_settings_are_the_defaults() {
         let config = Settings::default().server_config().expect("the defaults are valid");
         assert_eq!(config, ServerConfig::default());
+        assert_eq!(Settings::default().protocol_limits().expect("valid"), Limits::DEFAULT);
     }
 
     /// The help repeats the defaults by hand; this keeps it true.
     #[test]
     fn the_help_states_the_defaults_and_variables_are_named_after_flags() {
-        let limits = ServerLimits::default();
+        let (limits, protocol) = (ServerLimits::default(), Limits::DEFAULT);
         let stated = [
             ("connections-max", limits.connections_max),
             ("requests-max", limits.requests_max),
             ("streams-max", limits.streams_max),
             ("output-bytes-max", limits.output_bytes_max),
-            ("frame-bytes-max", limits.protocol.frame_bytes_max),
+            ("frame-bytes-max", protocol.frame_bytes_max),
             ("line-bytes-max", limits.line_bytes_max),
-            ("key-bytes-max", limits.protocol.key_bytes_max),
-            ("value-bytes-max", limits.protocol.value_bytes_max),
-            ("transaction-bytes-max", limits.protocol.transaction_bytes_max),
+            ("key-bytes-max", protocol.key_bytes_max),
+            ("value-bytes-max", protocol.value_bytes_max),
+            ("transaction-bytes-max", protocol.transaction_bytes_max),
             ("watches-max", limits.watches_max),
             ("pins-max", limits.pins_max),
             ("transactions-max", limits.transactions_max),
             ("transactions-bytes-max", limits.transactions_bytes_max),
             ("transaction-timeout-ms", limits.transaction_timeout.as_millis() as usize),
             ("transaction-timeout-ms-max", limits.transaction_timeout_max.as_millis() as usize),
+            ("hello-timeout-ms", limits.hello_timeout.as_millis() as usize),
             ("frame-timeout-ms", limits.frame_timeout.as_millis() as usize),
             ("write-timeout-ms", limits.write_timeout.as_millis() as usize),
         ];

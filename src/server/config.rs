@@ -6,8 +6,6 @@
 
 use std::time::Duration;
 
-use plinth_protocol::limits::Limits;
-
 /// How a server is set up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
@@ -29,11 +27,10 @@ impl Default for ServerConfig {
     }
 }
 
-/// The bounds of everything that clients can make grow.
+/// The bounds of everything that clients can make grow. Those of frames, keys, values and
+/// transactions are the engine's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerLimits {
-    /// The limits of the protocol: frames, keys, values, transactions.
-    pub protocol: Limits,
     /// Connections at a time.
     pub connections_max: usize,
     /// Requests of one connection that are under way at a time: commits that are being decided,
@@ -54,10 +51,15 @@ pub struct ServerLimits {
     pub transactions_max: usize,
     /// Memory of all server-held transactions together, in bytes.
     pub transactions_bytes_max: usize,
+    /// For how long the engine keeps versions readable that nobody has pinned; server-held
+    /// transactions that live longer pin theirs.
+    pub window: Duration,
     /// How long a server-held transaction lives if it doesn't say.
     pub transaction_timeout: Duration,
     /// How long a server-held transaction may ask to live.
     pub transaction_timeout_max: Duration,
+    /// How long a new connection may take until it has said hello, or its first line.
+    pub hello_timeout: Duration,
     /// How long a frame or a line may take from its first byte to its last.
     pub frame_timeout: Duration,
     /// How long a connection may be silent with nothing under way; `None` for ever.
@@ -69,7 +71,6 @@ pub struct ServerLimits {
 impl Default for ServerLimits {
     fn default() -> Self {
         Self {
-            protocol: Limits::DEFAULT,
             connections_max: 4096,
             requests_max: 1024,
             streams_max: 64,
@@ -79,8 +80,10 @@ impl Default for ServerLimits {
             pins_max: 64,
             transactions_max: 10_000,
             transactions_bytes_max: 256 << 20,
+            window: Duration::from_secs(5),
             transaction_timeout: Duration::from_secs(5),
             transaction_timeout_max: Duration::from_mins(5),
+            hello_timeout: Duration::from_mins(1),
             frame_timeout: Duration::from_secs(30),
             idle_timeout: None,
             write_timeout: Duration::from_secs(30),

@@ -1,0 +1,142 @@
+//! What all connections of a server share.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use plinth_protocol::{hello::FEATURE_CHECKSUM, limits::Limits, response::ServerInfo};
+
+use super::{
+    config::ServerLimits,
+    held::HeldTransactions,
+    mailbox::{Event, Mailbox},
+    statistics::Statistics,
+};
+use crate::engine::Engine;
+
+/// The features that a client may ask for in its hello.
+pub(super) const HELLO_FEATURES: [&str; 1] = [FEATURE_CHECKSUM];
+
+/// What the server can do, for people and programs that look before they ask.
+const FEATURES: [&str; 8] = [
+    "checksum",
+    "commit-status",
+    "keyspaces",
+    "pins",
+    "range-streams",
+    "server-held-transactions",
+    "text-mode",
+    "watches",
+];
+
+/// What all connections of a server share.
+#[derive(Debug)]
+pub(super) struct ServerContext {
+    pub(super) engine: Engine,
+    pub(super) limits: ServerLimits,
+    /// The engine's limits, which the hello tells.
+    pub(super) protocol: Limits,
+    pub(super) statistics: Statistics,
+    pub(super) held: HeldTransactions,
+    started_at: Instant,
+    mailboxes: Mutex<HashMap<u64, Arc<Mailbox>>>,
+}
+
+impl ServerContext {
+    pub(super) fn new(engine: Engine, limits: ServerLimits) -> Self {
+        Self {
+            held: HeldTransactions::new(engine.clone(), limits),
+            protocol: engine.limits(),
+            engine,
+            limits,
+            statistics: Statistics::default(),
+            started_at: Instant::now(),
+            mailboxes: Mutex::default(),
+        }
+    }
+
+    /// Enters a connection's mailbox, so that it is told when the server stops.
+    pub(super) fn enter(&self, connection: u64, mailbox: &Arc<Mailbox>) {
+        let mut mailboxes = self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        mailboxes.insert(connection, Arc::clone(mailbox));
+    }
+
+    /// Forgets a connection.
+    pub(super) fn leave(&self, connection: u64) {
+        let mut mailboxes = self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        mailboxes.remove(&connection);
+    }
+
+    /// Tells all connections to stop.
+    pub(super) fn stop_connections(&self) {
+        let mailboxes: Vec<_> = {
+            let mailboxes = self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner);
+            mailboxes.values().cloned().collect()
+        };
+        for mailbox in mailboxes {
+            mailbox.send(Event::Stop);
+        }
+    }
+
+    /// What the server says of itself.
+    pub(super) fn info(&self) -> ServerInfo {
+        let engine = self.engine.stats();
+        let held = self.held.usage();
+        let count = |counter: &AtomicU64| counter.load(Relaxed);
+        let counts = &self.statistics;
+        let micros = |latency: Duration| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        let latency = &engine.commit_latency;
+        let statistics = [
+            ("active_transactions", held.open),
+            ("total_transactions", held.begun + count(&counts.commits_received)),
+            ("committed_transactions", engine.commits),
+            ("aborted_transactions", held.aborted + held.expired),
+            ("conflict_errors", engine.conflicts),
+            ("average_commit_latency_us", micros(latency.mean())),
+            ("storage_size_bytes", engine.log_bytes),
+            ("commit_latency_p50_us", micros(latency.quantile(0.5))),
+            ("commit_latency_p99_us", micros(latency.quantile(0.99))),
+            ("commits_too_old", engine.too_old),
+            ("commits_failed", engine.failures),
+            ("commits_refused", engine.overloads),
+            ("commits_repeated", engine.repeats),
+            ("commits_queued", engine.queue_items as u64),
+            ("commit_batches", engine.batches),
+            ("log_writes", engine.log_writes),
+            ("log_syncs", engine.log_syncs),
+            ("log_failed", u64::from(engine.is_poisoned)),
+            ("memory_keys", engine.store.keys),
+            ("memory_entries", engine.store.entries),
+            ("memory_bytes", engine.store.bytes),
+            ("read_version", engine.published.0),
+            ("oldest_readable_version", engine.horizon.0),
+            ("watches_open", engine.watches as u64),
+            ("pins_open", engine.pins as u64),
+            ("connections_open", count(&counts.connections_open)),
+            ("connections_total", count(&counts.connections_total)),
+            ("connections_refused", count(&counts.connections_refused)),
+            ("requests_total", count(&counts.requests_total)),
+            ("requests_failed", count(&counts.requests_failed)),
+            ("reads_total", count(&counts.reads_total)),
+            ("input_bytes", count(&counts.input_bytes)),
+            ("output_bytes", count(&counts.output_bytes)),
+            ("transactions_held_bytes", held.bytes),
+            ("transactions_expired", held.expired),
+        ];
+        ServerInfo {
+            server_version: Bytes::from_static(env!("CARGO_PKG_VERSION").as_bytes()),
+            uptime_seconds: self.started_at.elapsed().as_secs(),
+            features: FEATURES.map(|name| Bytes::from_static(name.as_bytes())).to_vec(),
+            statistics: statistics
+                .into_iter()
+                .map(|(name, value)| (Bytes::from_static(name.as_bytes()), value))
+                .collect(),
+        }
+    }
+}
