@@ -15,7 +15,7 @@ use loom::sync as imp;
 #[cfg(not(plinth_loom))]
 use std::sync as imp;
 
-pub(crate) use imp::atomic::{AtomicBool, AtomicU64, Ordering};
+pub(crate) use imp::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 /// A lock that outlives its holder's panic.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use plinth_protocol::{Error, ErrorCode, KeyspaceId, Version};
 
 use super::write::{CommittedTransaction, Write};
-use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicU64, Mutex, Ordering, fence};
 
 /// What a watch does when it fires.
 pub(crate) type Notify = Box<dyn FnOnce(Result<Version, Error>) + Send>;
@@ -63,7 +63,10 @@ impl Watches {
         let id = set.next_id;
         set.next_id += 1;
         set.watches.insert((keyspace, key, id), Watch { value, notify });
-        self.count.store(set.watches.len() as u64, Ordering::SeqCst);
+        self.count.store(set.watches.len() as u64, Ordering::Relaxed);
+        // Against the one in `published`: the entry is seen there, or what was published is read by
+        // the caller.
+        fence(Ordering::SeqCst);
         Ok(id)
     }
 
@@ -71,13 +74,14 @@ impl Watches {
     pub(crate) fn remove(&self, keyspace: KeyspaceId, key: &Bytes, id: u64) -> Option<Notify> {
         let mut set = self.set.lock();
         let watch = set.watches.remove(&(keyspace, key.clone(), id))?;
-        self.count.store(set.watches.len() as u64, Ordering::SeqCst);
+        self.count.store(set.watches.len() as u64, Ordering::Relaxed);
         Some(watch.notify)
     }
 
     /// Tells the watches whose values these transactions, visible now, have changed.
     pub(crate) fn published(&self, transactions: &[CommittedTransaction]) {
-        if self.count.load(Ordering::SeqCst) == 0 {
+        fence(Ordering::SeqCst);
+        if self.count.load(Ordering::Relaxed) == 0 {
             return;
         }
         let mut fired = Vec::new();
@@ -87,7 +91,7 @@ impl Watches {
                 set.collect(write, transaction.version, &mut fired);
             }
         }
-        self.count.store(set.watches.len() as u64, Ordering::SeqCst);
+        self.count.store(set.watches.len() as u64, Ordering::Relaxed);
         drop(set);
         for (notify, version) in fired {
             notify(Ok(version));
@@ -99,7 +103,7 @@ impl Watches {
         let mut set = self.set.lock();
         set.is_closed = true;
         let ended = std::mem::take(&mut set.watches);
-        self.count.store(0, Ordering::SeqCst);
+        self.count.store(0, Ordering::Relaxed);
         drop(set);
         for watch in ended.into_values() {
             (watch.notify)(Err(ErrorCode::SHUTTING_DOWN.into()));

@@ -215,7 +215,7 @@ fn a_change_is_seen_by_the_watch_or_by_its_own_read() {
 
     check(|| {
         let watches = Arc::new(Watches::new(9));
-        let publisher = Arc::new(Publisher::new(Version(0)));
+        let publisher = Arc::new(Publisher::<()>::new(Version(0)));
         let fired = Arc::new(AtomicBool::new(false));
         let commit = {
             let (watches, publisher) = (Arc::clone(&watches), Arc::clone(&publisher));

@@ -20,7 +20,7 @@
 
 use std::{error, fmt, str::FromStr};
 
-/// What goes wrong, and when. Written and read as one line: see the [module](self).
+/// What goes wrong, and when. Written and read as one line of words, such as `seed=7 17=eio`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FaultPlan {
     /// What is left to chance follows from this.
