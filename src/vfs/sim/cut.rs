@@ -3,7 +3,7 @@
 //! What was synced is left, and of the rest what [`Keep`] says. Where it says random: of every
 //! 4 KiB page that was written since, the old bytes, the new ones, those of some moment between,
 //! or a mixture of old, new and garbage sectors; the file's length is old or new regardless of its
-//! pages; and of the changes to a directory any first part, or any at all. So a later write may be
+//! pages, and what it has grown by may hold stale bytes where nothing was written; and of the changes to a directory any first part, or any at all. So a later write may be
 //! there when an earlier one is not.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
@@ -107,6 +107,9 @@ pub(super) fn first_sectors(offset: u64, bytes: &[u8], sectors: u32) -> &[u8] {
     &bytes[..count as usize]
 }
 
+/// How many pages of a file that has grown hold stale bytes, at most.
+const STALE_PAGES_MAX: u64 = 3;
+
 /// Each page and the length for itself.
 fn mixed(file: &FileState, random: &mut Random) -> Pages {
     if file.pending.is_empty() {
@@ -130,11 +133,21 @@ fn mixed(file: &FileState, random: &mut Random) -> Pages {
     // The final length is likelier than the others, so that pages matter.
     lengths.extend([file.current.len(), file.current.len()]);
     let mut pages = file.durable.clone();
-    for (number, effects) in touched {
-        let page = mixed_page(file.durable.page(number), number, &effects, random);
-        pages.put_page(number, &page);
+    for (number, effects) in &touched {
+        let page = mixed_page(file.durable.page(*number), *number, effects, random);
+        pages.put_page(*number, &page);
     }
     let len = lengths[random.below(lengths.len() as u64) as usize];
+    let first_grown = file.durable.len().div_ceil(PAGE_BYTES as u64);
+    let grown = len.div_ceil(PAGE_BYTES as u64).saturating_sub(first_grown);
+    for _ in 0..STALE_PAGES_MAX.min(grown) {
+        let number = first_grown + random.below(grown);
+        if random.one_in(4) && !touched.contains_key(&number) {
+            let mut stale = [0; PAGE_BYTES];
+            random.fill(&mut stale);
+            pages.put_page(number, &stale);
+        }
+    }
     // Pages were put whatever the length: say first that they count, then cut.
     pages.set_len(pages.len().max(file.current.len()).max(len));
     pages.set_len(len);

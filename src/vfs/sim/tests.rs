@@ -47,7 +47,7 @@ fn a_random_cut_can_leave_later_writes_without_earlier_ones_and_spares_what_was_
     file.write_all_at(&[2; 600], 0).unwrap();
     file.write_all_at(&[3; 600], 4096).unwrap();
     file.set_len(3 * PAGE_BYTES as u64).unwrap();
-    let (mut later_alone, mut short, mut garbage) = (false, false, false);
+    let (mut later_alone, mut short, mut garbage, mut stale) = (false, false, false, false);
     for seed in 0..300 {
         let bytes = kept(&vfs, Keep::Random, seed);
         assert_eq!(bytes, kept(&vfs, Keep::Random, seed), "the seed decides");
@@ -55,8 +55,10 @@ fn a_random_cut_can_leave_later_writes_without_earlier_ones_and_spares_what_was_
         later_alone |= bytes[0] == 1 && bytes[4096] == 3;
         short |= bytes.len() == 2 * PAGE_BYTES;
         garbage |= bytes[0] > 3;
+        stale |=
+            bytes.get(2 * PAGE_BYTES..).is_some_and(|grown| grown.iter().any(|&byte| byte != 0));
     }
-    assert!(later_alone && short && garbage);
+    assert!(later_alone && short && garbage && stale);
 }
 
 #[test]
