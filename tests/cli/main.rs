@@ -2,5 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test needs and does not get fails it")]
 
+mod bench;
+mod process;
+mod rows;
 mod scripts;
+mod shell;
+mod socket;
 mod text;
