@@ -51,12 +51,16 @@ pub(super) async fn serve(context: &Arc<ServerContext>, serial: u64, stream: Tcp
     let entry = Entry::new(context, serial, &mailbox);
     let mut wire = Wire::new(stream, &context.limits);
     let wire = match first_byte(&mut wire, &mailbox).await {
-        None => wire,
-        Some(first) => match Door::of(first) {
+        First::Byte(first) => match Door::of(first) {
             Door::Binary => Session::new(Arc::clone(context), wire, mailbox).run().await,
             Door::Text => Lines::new(Arc::clone(context), wire, mailbox).run().await,
             door => turn_away(wire, door),
         },
+        First::TooLate => {
+            let text = "the connection has said nothing for longer than the server allows";
+            say_last(wire, &Error::new(ErrorCode::TOO_SLOW, text))
+        }
+        First::Never => wire,
     };
     drop(entry);
     wire.close().await;
@@ -68,51 +72,50 @@ pub(super) async fn refuse(context: Arc<ServerContext>, stream: TcpStream, error
     let limits = ServerLimits { hello_timeout, ..context.limits };
     let mailbox = Arc::new(Mailbox::default());
     let mut wire = Wire::new(stream, &limits);
-    let first = first_byte(&mut wire, &mailbox).await;
-    if first.map(Door::of) == Some(Door::Binary) {
-        wire = Session::new(context, wire, mailbox).refuse(error).await;
-    } else {
-        wire.output.put_slice(lines::error_line(&error).as_bytes());
-    }
+    let wire = match first_byte(&mut wire, &mailbox).await {
+        First::Byte(0x00..=0x03) => Session::new(context, wire, mailbox).refuse(error).await,
+        _ => say_last(wire, &error),
+    };
     wire.close().await;
 }
 
-/// The first byte; `None` if the peer has gone, said nothing in time, or the server stops.
-async fn first_byte(wire: &mut Wire, mailbox: &Mailbox) -> Option<u8> {
+/// What came of waiting for the first byte.
+enum First {
+    Byte(u8),
+    TooLate,
+    /// The peer has gone, or the server stops.
+    Never,
+}
+
+async fn first_byte(wire: &mut Wire, mailbox: &Mailbox) -> First {
     let mut events = Vec::new();
     let wants = Wants { input: true, is_idle: true, drained: false };
     loop {
         if let Some(&first) = wire.input.first() {
-            return Some(first);
+            return First::Byte(first);
         }
-        let wake = wire.wait(mailbox, &mut events, wants).await.ok()?;
-        if wake.has_mail {
-            return None;
-        }
-        if wake.overdue.is_some() {
-            let text = "the connection has said nothing for longer than the server allows";
-            let line = lines::error_line(&Error::new(ErrorCode::TOO_SLOW, text));
-            wire.output.put_slice(line.as_bytes());
-            return None;
-        }
-        if wire.is_ended {
-            return None;
+        match wire.wait(mailbox, &mut events, wants).await {
+            Ok(wake) if wake.overdue.is_some() => return First::TooLate,
+            Ok(wake) if !wake.has_mail && !wire.is_ended => {}
+            _ => return First::Never,
         }
     }
 }
 
-fn turn_away(mut wire: Wire, door: Door) -> Wire {
+fn say_last(mut wire: Wire, error: &Error) -> Wire {
+    wire.output.put_slice(lines::error_line(error).as_bytes());
+    wire
+}
+
+fn turn_away(wire: Wire, door: Door) -> Wire {
     let text = match door {
         Door::Tls => "this server does not speak TLS: connect without it".to_owned(),
-        Door::Unknown(first) => format!(
-            "the byte {first:#04x} begins neither a frame nor a line of text: see \
-             protocol/SPEC.md, or type help"
-        ),
+        Door::Unknown(first) => {
+            format!("the byte {first:#04x} begins neither a frame nor a line of text")
+        }
         Door::Binary | Door::Text => return wire,
     };
-    let line = lines::error_line(&Error::new(ErrorCode::PROTOCOL_VIOLATION, text));
-    wire.output.put_slice(line.as_bytes());
-    wire
+    say_last(wire, &Error::new(ErrorCode::PROTOCOL_VIOLATION, text))
 }
 
 /// A mailbox's entry in the server's list, for as long as the connection is served.

@@ -173,7 +173,7 @@ impl Lines {
     async fn take_line(&mut self, line: &[u8]) -> Result<(), Ending> {
         self.tally.requests += 1;
         if !self.has_spoken && is_http(line) {
-            let text = "this is not an HTTP server: see protocol/SPEC.md, or type help";
+            let text = "this is not an HTTP server";
             return Err(Ending::With(Error::new(ErrorCode::PROTOCOL_VIOLATION, text)));
         }
         self.has_spoken = true;

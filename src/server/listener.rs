@@ -168,10 +168,8 @@ impl Accepting {
         }
         context.statistics.connections_refused.fetch_add(1, Relaxed);
         if let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() {
-            let text = format!(
-                "the server has {} connections, which is the limit: close some, or raise the limit",
-                self.connections_max
-            );
+            let text =
+                format!("the server has {} connections, which is the limit", self.connections_max);
             tasks.spawn(async move {
                 let error = Error::new(ErrorCode::TOO_MANY_CONNECTIONS, text);
                 connection::refuse(context, stream, error).await;

@@ -87,6 +87,9 @@ pub(super) struct Session {
     flags: Flags,
     has_greeted: bool,
     is_stopping: bool,
+    /// Whether every complete frame of the input has been taken. Streams fill the output after
+    /// that, so there is always a moment at which a cancel is read.
+    needs_input: bool,
     /// Requests whose answer comes by mail, watches aside.
     in_flight: usize,
     watches: HashMap<u32, Watching>,
@@ -110,6 +113,7 @@ impl Session {
             flags: Flags::NONE,
             has_greeted: false,
             is_stopping: false,
+            needs_input: true,
             in_flight: 0,
             watches: HashMap::new(),
             watch_serial: 0,
@@ -178,11 +182,10 @@ impl Session {
             if self.is_finished() {
                 return Err(Closing::Quietly);
             }
-            let has_room = self.has_room();
             let wants = Wants {
-                input: has_room && !self.is_stopping,
+                input: self.needs_input && !self.is_stopping,
                 is_idle: self.in_flight == 0 && self.watches.is_empty() && self.pins.is_empty(),
-                drained: !has_room || !self.streams.is_empty() || self.is_ending(),
+                drained: !self.has_room() || !self.streams.is_empty() || self.is_ending(),
             };
             let wake = self.wire.wait(&self.mailbox, &mut self.events, wants).await?;
             if let Some(overdue) = wake.overdue {
@@ -240,8 +243,11 @@ impl Session {
         let frame_bytes_max = self.context.protocol.frame_bytes_max;
         let output_before = self.wire.output.len();
         let mut frames = 0;
+        self.needs_input = false;
         loop {
             if !self.has_room() {
+                // What lies unread because of this server is not late.
+                self.wire.set_partial(false, false);
                 return Ok(false);
             }
             let output_bytes = self.wire.output.len().saturating_sub(output_before);
@@ -269,6 +275,7 @@ impl Session {
             }
             frames += 1;
         }
+        self.needs_input = true;
         let is_partial = !self.wire.input.is_empty();
         if is_partial && self.wire.is_ended {
             let text = "the stream ends inside a frame";
