@@ -17,3 +17,8 @@ pub use embedded::EngineBackend;
 
 /// A database in this process.
 pub type Database = plinth_client::Database<EngineBackend>;
+
+/// The README's example is compiled with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -81,7 +81,7 @@ settings! {
     listen: String, "PLINTH_LISTEN", "HOST:PORT";
     /// The directory that holds the data; created if it isn't there [default: plinth-data]
     data_dir: PathBuf, "PLINTH_DATA_DIR", "DIR";
-    /// When a commit is answered: 'sync', once it is on the disk; 'interval=<ms>', at once, the disk
+    /// When a commit is answered: 'sync', once it is on the disk; 'interval=MS', at once, the disk
     /// being synced that often; 'none', at once [default: sync]
     durability: DurabilitySetting, "PLINTH_DURABILITY", "MODE";
     /// What goes to standard error: error, warn, info, debug or trace, also by module, as in

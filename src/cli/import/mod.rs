@@ -36,7 +36,7 @@ use crate::server::text::session::InfoSource;
 /// The format is told by the file's name (.jsonl, .tsv) or by --format. A whole Debian package
 /// index, each package's stanza under its name:
 ///
-///     apt-cache dumpavail | plinth import --format stanzas --key-field Package
+///   apt-cache dumpavail | plinth import --format stanzas --key-field Package
 #[derive(Clone, Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
