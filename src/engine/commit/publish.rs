@@ -55,9 +55,9 @@ impl<B> Publisher<B> {
         Self { published: AtomicU64::new(published.0), in_flight: Mutex::new(in_flight) }
     }
 
-    /// The newest version that may be read. Ordered against the watches' count of themselves.
+    /// The newest version that may be read.
     pub(crate) fn published(&self) -> Version {
-        Version(self.published.load(Ordering::SeqCst))
+        Version(self.published.load(Ordering::Acquire))
     }
 
     /// Enters a batch whose last version is `version`; `is_logged` if it needs no log to be
@@ -113,7 +113,7 @@ impl<B> Publisher<B> {
     /// Stores under the lock, so that it never goes back.
     fn publish(&self, version: Version) {
         debug_assert!(self.published.load(Ordering::Relaxed) <= version.0, "versions go forward");
-        self.published.store(version.0, Ordering::SeqCst);
+        self.published.store(version.0, Ordering::Release);
     }
 
     /// Moves the read version of a database at rest; false if batches are in flight.

@@ -1,0 +1,172 @@
+//! What the script did and what it was told: all that a client could hold against the database.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use plinth_protocol::{
+    AtomicOp, Commit, CommitResult, Error, ErrorCode, MutationOp, Version, Versionstamp,
+};
+use plinthdb::engine::CommitSink;
+
+pub(crate) type Rows = BTreeMap<Bytes, Bytes>;
+
+/// What a client was told of a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// Nothing: the power failed before, or the outcome is said to be unknown.
+    Nothing,
+    Committed(Version),
+    Conflicted,
+    /// It certainly did not happen.
+    Refused,
+}
+
+/// A commit, in the order in which they were submitted; its place there is its token.
+pub(crate) struct Submitted {
+    pub(crate) commit: Commit,
+    /// Whether an acknowledgement promises that it survives.
+    pub(crate) is_durable: bool,
+    pub(crate) told: Told,
+}
+
+#[derive(Default)]
+pub(crate) struct History {
+    pub(crate) submitted: Vec<Submitted>,
+    /// The newest version that anyone was told of, by a commit or as a read version.
+    pub(crate) newest: Version,
+    /// Versions at which everything was read, when only durable commits were about.
+    pub(crate) read_at: Vec<Version>,
+}
+
+/// The key that says that the commit with this token happened.
+pub(crate) fn marker(token: usize) -> Bytes {
+    format!("marker/{token:04}").into()
+}
+
+/// The idempotency id of the commit with this token.
+pub(crate) fn id_of(token: usize) -> Bytes {
+    format!("idempotent commit {token:04}").into()
+}
+
+impl History {
+    pub(crate) fn acknowledged(&self) -> usize {
+        let is_told = |submitted: &&Submitted| matches!(submitted.told, Told::Committed(_));
+        self.submitted.iter().filter(is_told).count()
+    }
+
+    pub(crate) fn saw(&mut self, version: Version) {
+        self.newest = self.newest.max(version);
+    }
+
+    /// Whether the commit with this token must have lost against an earlier one.
+    pub(crate) fn must_conflict(&self, token: usize) -> bool {
+        let commit = &self.submitted[token].commit;
+        let Some(read_version) = commit.read_version else { return false };
+        (0..token).any(|earlier| {
+            let is_seen = |version: Version| version <= read_version;
+            let other = &self.submitted[earlier];
+            let is_new = match other.told {
+                Told::Committed(version) => !is_seen(version),
+                Told::Nothing => !self.must_conflict(earlier),
+                Told::Conflicted | Told::Refused => false,
+            };
+            is_new && commit.read_conflicts.iter().any(|read| writes(&other.commit, &read.range))
+        })
+    }
+
+    /// The rows after the commits with these tokens, at these versions.
+    pub(crate) fn rows_after(&self, happened: &BTreeMap<usize, Version>) -> Rows {
+        let mut rows = Rows::new();
+        for (&token, &version) in happened {
+            for mutation in &self.submitted[token].commit.mutations {
+                carry_out(&mutation.op, version, &mut rows);
+            }
+        }
+        rows
+    }
+
+    /// The tokens that were told to have happened.
+    pub(crate) fn known(&self) -> BTreeMap<usize, Version> {
+        let submitted = self.submitted.iter().enumerate();
+        submitted
+            .filter_map(|(token, submitted)| match submitted.told {
+                Told::Committed(version) => Some((token, version)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The tokens whose commits must survive: those that were promised to, and all before them.
+    pub(crate) fn promised(&self) -> BTreeSet<usize> {
+        let known = self.known();
+        let last = known.keys().rev().find(|&&token| self.submitted[token].is_durable);
+        last.map_or_else(BTreeSet::new, |&last| known.range(..=last).map(|(&t, _)| t).collect())
+    }
+}
+
+fn writes(commit: &Commit, range: &plinth_protocol::ConflictRange) -> bool {
+    let range = range.to_range();
+    commit.mutations.iter().any(|mutation| match &mutation.op {
+        MutationOp::ClearRange { begin, end } => *begin < range.end && range.begin < *end,
+        MutationOp::Set { key, .. }
+        | MutationOp::Clear { key }
+        | MutationOp::Atomic { key, .. }
+        | MutationOp::SetVersionstampedKey { key, .. }
+        | MutationOp::SetVersionstampedValue { key, .. } => range.contains(key),
+    })
+}
+
+fn stamped(bytes: &Bytes, offset: u32, version: Version) -> Bytes {
+    let mut stamped = bytes.to_vec();
+    let offset = offset as usize;
+    stamped[offset..offset + Versionstamp::LEN].copy_from_slice(&Versionstamp::new(version, 0).0);
+    stamped.into()
+}
+
+fn carry_out(op: &MutationOp, version: Version, rows: &mut Rows) {
+    match op {
+        MutationOp::Set { key, value } => drop(rows.insert(key.clone(), value.clone())),
+        MutationOp::Clear { key } => drop(rows.remove(key)),
+        MutationOp::ClearRange { begin, end } => rows.retain(|key, _| key < begin || key >= end),
+        MutationOp::Atomic { op, key, operand } => {
+            // Written out, not asked of the code under test.
+            assert_eq!(*op, AtomicOp::AppendIfFits, "the only one in the script");
+            let joined = [rows.get(key).map_or(&[][..], Bytes::as_ref), operand].concat();
+            rows.insert(key.clone(), joined.into());
+        }
+        MutationOp::SetVersionstampedKey { key, offset, value } => {
+            rows.insert(stamped(key, *offset, version), value.clone());
+        }
+        MutationOp::SetVersionstampedValue { key, value, offset } => {
+            rows.insert(key.clone(), stamped(value, *offset, version));
+        }
+    }
+}
+
+/// Where outcomes go until the script looks.
+#[derive(Default)]
+pub(crate) struct Outcomes(std::sync::Mutex<Vec<(u64, Result<CommitResult, Error>)>>);
+
+impl Outcomes {
+    pub(crate) fn take(&self) -> Vec<(u64, Result<CommitResult, Error>)> {
+        std::mem::take(&mut self.0.lock().expect("nobody panics with it"))
+    }
+}
+
+impl CommitSink for Outcomes {
+    fn push(&self, token: u64, outcome: Result<CommitResult, Error>) {
+        self.0.lock().expect("nobody panics with it").push((token, outcome));
+    }
+
+    fn wake(&self) {}
+}
+
+/// What an outcome says.
+pub(crate) fn told_by(outcome: &Result<CommitResult, Error>) -> Told {
+    match outcome {
+        Ok(CommitResult::Committed { version, .. }) => Told::Committed(*version),
+        Ok(CommitResult::Conflicted { .. }) => Told::Conflicted,
+        Err(error) if error.code == ErrorCode::COMMIT_UNKNOWN_RESULT => Told::Nothing,
+        Err(_) => Told::Refused,
+    }
+}

@@ -1,0 +1,162 @@
+//! Whether a disk that a crash left is one that was promised.
+
+use std::collections::BTreeMap;
+
+use plinth_protocol::{Commit, CommitResult, KeyspaceId, Mutation, MutationOp, Version};
+use plinthdb::{engine::Engine, vfs::SimVfs};
+
+use crate::{
+    history::{History, Told, id_of, marker},
+    script::{SPACE, open, rows_at},
+};
+
+/// Opens what is left, and looks for a broken promise.
+pub(crate) fn verdict(disk: &SimVfs, history: &History) -> Result<(), String> {
+    let engine = open(disk).map_err(|error| format!("it does not open: {error}"))?;
+    let happened = happened(&engine, history)?;
+    check_promises(history, &happened)?;
+    check_rows(&engine, history, &happened)?;
+    check_ids(&engine, history, &happened)?;
+    let version = check_versions(&engine, history, &happened)?;
+    engine.close();
+    drop(engine);
+    check_again(disk, history, &happened, version)
+}
+
+/// Which commits happened, by their markers, and when.
+fn happened(engine: &Engine, history: &History) -> Result<BTreeMap<usize, Version>, String> {
+    let version = engine.read_version();
+    let reader = engine.reader();
+    let mut happened = BTreeMap::new();
+    for token in 0..history.submitted.len() {
+        let found = reader.get(SPACE, &marker(token), version);
+        let found = found.map_err(|error| format!("marker {token} can't be read: {error}"))?;
+        happened.extend(found.map(|found| (token, found.version)));
+    }
+    Ok(happened)
+}
+
+fn check_promises(history: &History, happened: &BTreeMap<usize, Version>) -> Result<(), String> {
+    for token in history.promised() {
+        if !happened.contains_key(&token) {
+            return Err(format!("commit {token} was promised to survive, and is lost"));
+        }
+    }
+    let mut first_missing = None;
+    let mut last = Version::ZERO;
+    for (token, submitted) in history.submitted.iter().enumerate() {
+        let Some(&version) = happened.get(&token) else {
+            let may_be_missing = matches!(submitted.told, Told::Conflicted | Told::Refused)
+                || history.must_conflict(token);
+            if !may_be_missing {
+                first_missing.get_or_insert(token);
+            }
+            continue;
+        };
+        if let Some(missing) = first_missing {
+            return Err(format!("commit {token} is there without {missing}, which came before"));
+        }
+        if version <= last {
+            return Err(format!("commit {token} is at {version}, not after {last}"));
+        }
+        last = version;
+        match submitted.told {
+            Told::Committed(told) if told != version => {
+                return Err(format!(
+                    "commit {token} was told to be at {told}, and is at {version}"
+                ));
+            }
+            Told::Conflicted | Told::Refused => {
+                return Err(format!("commit {token} was {:?}, and happened", submitted.told));
+            }
+            Told::Committed(_) | Told::Nothing => {}
+        }
+    }
+    Ok(())
+}
+
+/// The rows are those of the commits that happened, each of them whole; and whatever was ever read
+/// is part of that history.
+fn check_rows(
+    engine: &Engine,
+    history: &History,
+    happened: &BTreeMap<usize, Version>,
+) -> Result<(), String> {
+    if rows_at(engine, engine.read_version()) != history.rows_after(happened) {
+        return Err("the rows are not those of the commits that happened".to_owned());
+    }
+    for (token, version) in history.known() {
+        let was_read = history.read_at.iter().any(|&read_at| version <= read_at);
+        if was_read && !happened.contains_key(&token) {
+            return Err(format!("commit {token} was read, and is lost"));
+        }
+    }
+    Ok(())
+}
+
+fn check_ids(
+    engine: &Engine,
+    history: &History,
+    happened: &BTreeMap<usize, Version>,
+) -> Result<(), String> {
+    for (token, submitted) in history.submitted.iter().enumerate() {
+        if submitted.commit.idempotency_id.is_none() {
+            continue;
+        }
+        let status = engine.commit_status(&id_of(token));
+        let expected =
+            happened.get(&token).map(|&version| CommitResult::Committed { version, order: 0 });
+        if status != expected {
+            return Err(format!("the id of commit {token} says {status:?}, not {expected:?}"));
+        }
+        if let Some(expected) = expected {
+            let again = engine.commit_blocking(submitted.commit.clone());
+            if again != Ok(expected) {
+                return Err(format!("commit {token}, sent again, is answered {again:?}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn write_after(engine: &Engine) -> Result<Version, String> {
+    let op = MutationOp::Set { key: "after".into(), value: "crash".into() };
+    let mutation = Mutation { keyspace: KeyspaceId::DEFAULT, adds_conflict: true, op };
+    let commit = Commit { mutations: vec![mutation], ..Commit::default() };
+    match engine.commit_blocking(commit) {
+        Ok(CommitResult::Committed { version, .. }) => Ok(version),
+        other => Err(format!("it can't be written to any more: {other:?}")),
+    }
+}
+
+/// Versions go on above everything that was handed out and everything that is there.
+fn check_versions(
+    engine: &Engine,
+    history: &History,
+    happened: &BTreeMap<usize, Version>,
+) -> Result<Version, String> {
+    let before = engine.read_version();
+    let version = write_after(engine)?;
+    let newest = happened.values().copied().max().unwrap_or_default().max(history.newest);
+    if before < newest || version <= newest {
+        return Err(format!("versions go on at {before} and {version}, not above {newest}"));
+    }
+    Ok(version)
+}
+
+/// After a clean close it opens again, with what was there and what was written since.
+fn check_again(
+    disk: &SimVfs,
+    history: &History,
+    happened: &BTreeMap<usize, Version>,
+    version: Version,
+) -> Result<(), String> {
+    let engine = open(disk).map_err(|error| format!("it does not open again: {error}"))?;
+    let mut expected = history.rows_after(happened);
+    expected.insert("after".into(), "crash".into());
+    if rows_at(&engine, engine.read_version()) != expected {
+        return Err("the rows are others after a clean close".to_owned());
+    }
+    let next = write_after(&engine)?;
+    if next > version { Ok(()) } else { Err(format!("{next} follows {version}")) }
+}
