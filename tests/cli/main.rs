@@ -6,6 +6,7 @@ mod bench;
 mod process;
 mod rows;
 mod scripts;
+mod serve;
 mod shell;
 mod socket;
 mod text;
