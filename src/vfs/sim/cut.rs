@@ -17,7 +17,8 @@ use crate::random::Random;
 
 /// The disk that a power cut leaves of this one.
 pub(super) fn after_cut(disk: &Disk, keep: Keep, names: KeepNames, seed: u64) -> Disk {
-    let mut random = Random::new(seed);
+    // The same seed chooses differently at another moment, so that a few seeds go a long way.
+    let mut random = Random::new(seed ^ Random::new(disk.changes()).next_u64());
     let newest = newest_effect(disk, |_| true);
     let newest_write = newest_effect(disk, |effect| matches!(effect, FileEffect::Write { .. }));
     let mut durable_names = disk.durable_names.clone();

@@ -122,6 +122,11 @@ impl Disk {
         }
     }
 
+    /// How many changes there have been.
+    pub(super) fn changes(&self) -> u64 {
+        self.sequence
+    }
+
     pub(super) fn next_file(&self) -> u64 {
         self.next_file
     }

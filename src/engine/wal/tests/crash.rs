@@ -102,16 +102,16 @@ fn check(vfs: &SimVfs, history: &History) -> Result<bool, String> {
     }
 }
 
-/// The disks that a cut may leave.
-fn images() -> Vec<(Keep, KeepNames, u64)> {
+/// The disks that a cut at this call may leave; chance differs from call to call.
+fn images(call: u64) -> Vec<(Keep, KeepNames, u64)> {
     let mut images = vec![
         (Keep::Nothing, KeepNames::Prefix, 0),
         (Keep::Everything, KeepNames::Prefix, 0),
         (Keep::Newest, KeepNames::Prefix, 0),
     ];
     images.extend((0..4).map(|sectors| (Keep::Torn { sectors }, KeepNames::Prefix, 0)));
-    images.extend((0..5).map(|seed| (Keep::Random, KeepNames::Prefix, seed)));
-    images.extend((5..8).map(|seed| (Keep::Random, KeepNames::Any, seed)));
+    images.extend((0..5).map(|seed| (Keep::Random, KeepNames::Prefix, call * 8 + seed)));
+    images.extend((5..8).map(|seed| (Keep::Random, KeepNames::Any, call * 8 + seed)));
     images
 }
 
@@ -138,7 +138,7 @@ fn a_power_cut_at_any_call_loses_nothing_that_was_acknowledged() {
             let vfs = SimVfs::with_plan(plan(call, fault));
             let history = run(&vfs, LONG);
             assert!(vfs.is_cut(), "call {call} was reached");
-            for (keep, names, seed) in images() {
+            for (keep, names, seed) in images(call) {
                 let cut = vfs.after_cut(keep, names, seed);
                 let had_torn_tail = check(&cut, &history).unwrap_or_else(|error| {
                     panic!("{call}={fault} keep={keep} names={names:?} seed={seed}: {error}")
@@ -167,7 +167,7 @@ fn a_second_power_cut_during_recovery_loses_nothing_either() {
                 second.set_plan(plan(inner, fault));
                 assert!(recover(&second).is_err(), "call {inner} of recovery was reached");
                 for keep in [Keep::Nothing, Keep::Everything, Keep::Random] {
-                    let cut = second.after_cut(keep, KeepNames::Any, inner);
+                    let cut = second.after_cut(keep, KeepNames::Any, call * 64 + inner);
                     recoveries += 1;
                     check(&cut, &history).unwrap_or_else(|error| {
                         panic!("{call}, then {inner}={fault} keep={keep}: {error}")
@@ -192,7 +192,7 @@ fn an_error_of_any_call_loses_nothing_whether_the_machine_stops_or_runs_on() {
             let fail = |error: String| panic!("{call}={fault}: {error}");
             check(&vfs.duplicate(), &history).unwrap_or_else(fail);
             for seed in 0..4 {
-                let cut = vfs.after_cut(Keep::Random, KeepNames::Prefix, seed);
+                let cut = vfs.after_cut(Keep::Random, KeepNames::Prefix, call * 4 + seed);
                 check(&cut, &history).unwrap_or_else(fail);
             }
         }

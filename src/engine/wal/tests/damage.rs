@@ -267,6 +267,35 @@ fn segments_that_changed_places_or_grew_younger_are_damage() {
     assert_eq!(sample.outcome(2, &bytes), Outcome::Damaged { segment: 2, offset: begin });
 }
 
+/// A record that was at this place of this segment in another life, as an older copy of a page
+/// brings it back: its place and its checksums are right, but not the record before it.
+#[test]
+fn a_record_of_another_history_is_damage() {
+    let vfs = SimVfs::new();
+    let (mut log, ..) = recover(&vfs).unwrap();
+    append(&mut log, &batch(1, 300)).unwrap();
+    log.sync().unwrap();
+    let go_on = |versions: [u64; 2]| {
+        let vfs = vfs.duplicate();
+        let (mut log, ..) = recover(&vfs).unwrap();
+        let ends = versions.map(|version| {
+            append(&mut log, &batch(version, 300)).unwrap();
+            log.sync().unwrap();
+            log.position as usize
+        });
+        (vfs.bytes(&path(1)).unwrap(), ends)
+    };
+    let (other, ends) = go_on([2, 5]);
+    let (mut bytes, same_ends) = go_on([3, 4]);
+    assert_eq!(ends, same_ends);
+    bytes[ends[0]..ends[1]].copy_from_slice(&other[ends[0]..ends[1]]);
+    vfs.put(&path(1), &bytes).unwrap();
+    let error = recover(&vfs).unwrap_err();
+    let at = ends[0] as u64;
+    assert!(matches!(error, LogError::Damaged { offset, .. } if offset == at), "{error}");
+    assert!(error.to_string().contains("does not follow"), "{error}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
