@@ -17,6 +17,7 @@ use super::{
     held::HeldTransactions,
     mailbox::{Event, Mailbox},
     statistics::Statistics,
+    text::Allowance,
 };
 use crate::engine::Engine;
 
@@ -44,6 +45,8 @@ pub(super) struct ServerContext {
     pub(super) protocol: Limits,
     pub(super) statistics: Statistics,
     pub(super) held: HeldTransactions,
+    /// What the open transactions of text sessions may hold together.
+    pub(super) text_allowance: Allowance,
     started_at: Instant,
     mailboxes: Mutex<HashMap<u64, Arc<Mailbox>>>,
 }
@@ -52,6 +55,7 @@ impl ServerContext {
     pub(super) fn new(engine: Engine, limits: ServerLimits) -> Self {
         Self {
             held: HeldTransactions::new(engine.clone(), limits),
+            text_allowance: Allowance::new(limits.transactions_bytes_max),
             protocol: engine.limits(),
             engine,
             limits,

@@ -58,6 +58,7 @@ impl Lines {
         });
         let backend = EngineBackend::new(context.engine.clone());
         let (session, watched) = TextSession::new(backend, info);
+        let session = session.with_allowance(context.text_allowance.clone());
         Self {
             context,
             wire,

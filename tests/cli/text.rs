@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use plinth_client::{Backend, testing::MemoryBackend};
 use plinth_protocol::response::ServerInfo;
-use plinthdb::server::text::{InfoSource, TextSession};
+use plinthdb::server::text::{Allowance, InfoSource, TextSession};
 use tokio::{runtime::Runtime, sync::mpsc, time::timeout};
 
 use crate::scripts::{self, Door};
@@ -69,4 +69,31 @@ fn every_script_holds_over_a_backend_in_memory() {
     for (name, script) in scripts::all().into_iter().filter(|(name, _)| name != "trace") {
         scripts::play(&name, &script, &mut Sessions::new(runtime(), MemoryBackend::default()));
     }
+}
+
+#[test]
+fn open_transactions_are_bounded_one_by_one_and_together() {
+    let runtime = runtime();
+    let database = plinth_client::Database::new(MemoryBackend::default());
+    let allowance = Allowance::new(150_000);
+    let session = || {
+        let info: InfoSource = Arc::new(|| Box::pin(async { Ok(ServerInfo::default()) }));
+        let (session, _) = TextSession::new(database.backend().clone(), info);
+        session.with_allowance(allowance.clone())
+    };
+    let (mut one, mut two) = (session(), session());
+    let type_in = |session: &mut TextSession<_>, line: &str| {
+        runtime.block_on(session.line(line.as_bytes())).to_text()
+    };
+    let large = format!("set k {}", "x".repeat(90_000));
+    assert_eq!(type_in(&mut one, "begin"), "ok\n");
+    assert_eq!(type_in(&mut two, "begin"), "ok\n");
+    assert_eq!(type_in(&mut one, &large), "ok\n");
+    assert!(type_in(&mut two, &large).starts_with("error 8021 too_many_transactions"));
+    assert!(!two.has_transaction(), "what it held is given back");
+    assert_eq!(type_in(&mut two, "begin"), "ok\n");
+    assert_eq!(type_in(&mut one, "rollback"), "ok\n");
+    assert_eq!(type_in(&mut two, &large), "ok\n");
+    drop(two);
+    assert_eq!(allowance.taken(), 0);
 }

@@ -6,9 +6,11 @@
 //! - [`lexer`] cuts it into words, with quotes and [`escape`]s;
 //! - [`command`] understands it, and [`help`] explains what there is to understand;
 //! - [`session`] carries it out on a transaction, its own or the one that is open;
+//!   bounded by an [`allowance`] that all sessions share;
 //! - [`answer`] says what came of it, a line that a program can recognise last;
 //! - [`trace`] shows what would travel if the line were a request of the binary protocol.
 
+pub mod allowance;
 pub mod answer;
 pub mod command;
 pub mod escape;
@@ -17,6 +19,7 @@ pub mod lexer;
 pub mod session;
 pub mod trace;
 
+pub use allowance::Allowance;
 pub use answer::Answer;
 pub use command::line_bytes_max;
 pub use session::{InfoSource, Reply, TextSession};

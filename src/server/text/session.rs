@@ -24,6 +24,7 @@ use plinth_protocol::{
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
+    allowance::{Allowance, Share},
     answer::Answer,
     command::{Command, RANGE_LIMIT_DEFAULT, RangeCommand},
     escape::quoted,
@@ -69,6 +70,7 @@ impl Reply {
 
 /// One session's interpreter.
 pub struct TextSession<B: Backend> {
+    allowance: Allowance,
     database: Database<Traced<B>>,
     info: InfoSource,
     trace: Trace,
@@ -82,6 +84,8 @@ pub struct TextSession<B: Backend> {
 }
 
 struct OpenTransaction<B: Backend> {
+    /// What it has taken of the allowance.
+    share: Share,
     transaction: Transaction<Traced<B>>,
     /// Whether the commit's versionstamp is wanted.
     is_stamped: bool,
@@ -95,6 +99,7 @@ impl<B: Backend> TextSession<B> {
         let (events, receiver) = mpsc::channel(SESSION_WATCHES_MAX);
         let trace = Trace::default();
         let session = Self {
+            allowance: Allowance::new(usize::MAX),
             database: Database::new(Traced::new(backend, trace.clone())),
             info,
             trace,
@@ -187,20 +192,38 @@ impl<B: Backend> TextSession<B> {
         }
     }
 
-    /// Ends a transaction that has grown beyond what could be committed.
+    /// Lets the open transactions of this session and of others hold no more than this together.
+    pub fn with_allowance(self, allowance: Allowance) -> Self {
+        Self { allowance, ..self }
+    }
+
+    /// Ends a transaction that has grown beyond what could be committed, or beyond what is left for
+    /// it.
     fn bounded(&mut self, answer: Answer) -> Result<Answer, Error> {
+        let Some(open) = &mut self.open else {
+            return Ok(answer);
+        };
+        // One that has failed tells no size, and grows no more.
+        let Ok(size) = open.transaction.approximate_size() else {
+            return Ok(answer);
+        };
         let limit = self.database.limits().transaction_bytes_max;
-        let size = self.open.as_ref().and_then(|open| open.transaction.approximate_size().ok());
-        match size {
-            Some(size) if size > limit => {
-                self.open = None;
-                let message = format!(
-                    "The transaction has come to {size} bytes, {limit} are allowed; it is ended"
-                );
-                Err(Error::new(ErrorCode::TRANSACTION_TOO_LARGE, message))
-            }
-            _ => Ok(answer),
-        }
+        let error = if size > limit {
+            let message = format!(
+                "The transaction has come to {size} bytes, {limit} are allowed; it is ended"
+            );
+            Error::new(ErrorCode::TRANSACTION_TOO_LARGE, message)
+        } else if let Err(limit) = open.share.resize(size) {
+            let message = format!(
+                "The open transactions of all text sessions would hold more than the {limit} bytes \
+                 allowed; this one is ended"
+            );
+            Error::new(ErrorCode::TOO_MANY_TRANSACTIONS, message)
+        } else {
+            return Ok(answer);
+        };
+        self.open = None;
+        Err(error)
     }
 
     /// A transaction of its own for one command.
@@ -283,7 +306,12 @@ impl<B: Backend> TextSession<B> {
             return Err(Error::new(ErrorCode::WRONG_STATE, message));
         }
         let transaction = self.database.transaction();
-        self.open = Some(OpenTransaction { transaction, is_stamped: false, watches: Vec::new() });
+        self.open = Some(OpenTransaction {
+            share: self.allowance.share(),
+            transaction,
+            is_stamped: false,
+            watches: Vec::new(),
+        });
         Ok(Answer::Done(None, None))
     }
 
