@@ -5,7 +5,7 @@
 //! that decided for the memtable's own structures. First it prints how much memory the keys take.
 
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
+    alloc::{GlobalAlloc, Layout},
     collections::BTreeMap,
     ops::ControlFlow,
     sync::{
@@ -30,30 +30,36 @@ const SPACE: KeyspaceId = KeyspaceId::DEFAULT;
 /// Operations of one sample.
 const BATCH: u64 = 10_000;
 
+/// The allocator of the `plinth` binary, where it is compiled in.
+#[cfg(feature = "cli")]
+use mimalloc::MiMalloc as Inner;
+#[cfg(not(feature = "cli"))]
+use std::alloc::System as Inner;
+
 /// Counts what is allocated and not yet freed.
 struct Counting;
 
 static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
 
 #[expect(unsafe_code, reason = "counting what the store allocates")]
-// SAFETY: hands everything on to the system's allocator as it came.
+// SAFETY: hands everything on as it came.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATED.fetch_add(layout.size(), Ordering::Relaxed);
         // SAFETY: the caller keeps `alloc`'s contract.
-        unsafe { System.alloc(layout) }
+        unsafe { Inner.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         ALLOCATED.fetch_add(layout.size(), Ordering::Relaxed);
         // SAFETY: the caller keeps `alloc_zeroed`'s contract.
-        unsafe { System.alloc_zeroed(layout) }
+        unsafe { Inner.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         ALLOCATED.fetch_sub(layout.size(), Ordering::Relaxed);
         // SAFETY: the caller keeps `dealloc`'s contract.
-        unsafe { System.dealloc(pointer, layout) }
+        unsafe { Inner.dealloc(pointer, layout) }
     }
 }
 

@@ -65,6 +65,10 @@ impl ClearedRanges {
         before.is_some_and(|(_, end)| key < end.as_ref())
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
     /// Begin and end of each range.
     pub(super) fn iter(&self) -> impl Iterator<Item = (KeyRef<'_>, KeyRef<'_>)> {
         self.ranges.iter().map(|(begin, end)| (begin.as_ref(), end.as_ref()))
@@ -85,7 +89,7 @@ pub(super) fn last_writes(writes: &[Write]) -> (ClearedRanges, Vec<PointWrite<'_
                 continue;
             }
         };
-        if cleared.ranges.is_empty() || !cleared.contains(key) {
+        if cleared.is_empty() || !cleared.contains(key) {
             points.push(PointWrite { key, value });
         }
     }

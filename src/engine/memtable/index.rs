@@ -18,7 +18,7 @@ use std::{
 };
 
 use super::{
-    node::{NodePointer, NodeRef},
+    node::{NodePointer, NodeRef, prefetch},
     reclaim::{Owned, ReadGuard},
 };
 use crate::engine::key::KeyRef;
@@ -201,6 +201,14 @@ impl PointIndex {
         hasher.write(key.key);
         hasher.write_u32(key.keyspace.0);
         hasher.finish()
+    }
+
+    /// Begins to fetch what leads to a key that is to be looked up soon.
+    pub(super) fn prefetch(&self, key: KeyRef<'_>, guard: &ReadGuard) {
+        let hash = self.hash(key);
+        if let Some(bucket) = self.tables.load(guard).current.probe(hash).next() {
+            prefetch((&raw const *bucket).cast());
+        }
     }
 
     /// The node of a key.

@@ -28,6 +28,20 @@ use plinth_protocol::{KeyspaceId, Version};
 use super::reclaim::{ReadGuard, Retired};
 use crate::engine::{key::KeyRef, visible::Stamp};
 
+const CACHE_LINE: usize = 64;
+
+/// Begins to fetch a cache line. The pointer may point anywhere.
+pub(super) fn prefetch(pointer: *const u8) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch is a hint, and faults on no address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(pointer.cast()) };
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = pointer;
+}
+
 /// The first part of a block, which knows how many bytes are behind it.
 trait Header {
     fn tail_len(&self) -> usize;
@@ -251,6 +265,13 @@ impl<'g> NodeRef<'g> {
         Some(record)
     }
 
+    /// Begins to fetch the newest version, which is to be looked at soon.
+    pub(super) fn prefetch_newest(self) {
+        let newest = self.header().newest.load(Ordering::Relaxed).cast::<u8>();
+        prefetch(newest);
+        prefetch(newest.wrapping_add(CACHE_LINE));
+    }
+
     /// The pointer, to be kept where the writer unlinks it in time.
     pub(super) fn pointer(self) -> NodePointer {
         self.pointer
@@ -345,6 +366,11 @@ impl NodePointer {
         unsafe { free_chain(newest) };
         // SAFETY: the same.
         unsafe { free(self.0) };
+    }
+
+    /// Begins to fetch the node, which is to be looked at soon.
+    pub(super) fn prefetch(self) {
+        prefetch(self.0.cast().as_ptr());
     }
 
     /// For lock-free slots that hold a node or nothing.

@@ -34,6 +34,10 @@ use crate::engine::key::{Digests, KeyBuf, KeyRef, separator};
 const PAGE_MAX: usize = 64;
 /// Levels that a tree of any size that fits a machine stays below.
 const DEPTH: usize = 12;
+/// How many nodes ahead a scan fetches nodes, and their newest records: about as far as it comes
+/// while memory answers, twice over for what is reached through something fetched.
+const NODES_AHEAD: usize = 12;
+const RECORDS_AHEAD: usize = 6;
 /// An empty-since that no version reaches.
 const NEVER: u64 = u64::MAX;
 
@@ -76,6 +80,16 @@ impl Leaf {
         // SAFETY: leaves are reached from the root under the guard, and the writer takes a node out
         // of its leaf before it retires it.
         self.nodes.get(at).map(|node| unsafe { node.get(guard) })
+    }
+
+    /// Begins to fetch what a scan comes to soon: the node at one place, the record at another.
+    fn prefetch(&self, node: Option<usize>, record: Option<usize>, guard: &ReadGuard) {
+        if let Some(node) = node.and_then(|at| self.nodes.get(at)) {
+            node.prefetch();
+        }
+        if let Some(node) = record.and_then(|at| self.node(at, guard)) {
+            node.prefetch_newest();
+        }
     }
 
     fn key<'g>(&self, at: usize, guard: &'g ReadGuard) -> KeyRef<'g> {
@@ -376,10 +390,18 @@ impl<'g> Cursor<'g> {
     pub(super) fn next(&mut self) -> Option<NodeRef<'g>> {
         loop {
             if let Some(node) = self.leaf.node(self.at, self.guard) {
+                self.leaf.prefetch(
+                    self.at.checked_add(NODES_AHEAD),
+                    self.at.checked_add(RECORDS_AHEAD),
+                    self.guard,
+                );
                 self.at += 1;
                 return Some(node);
             }
             self.next_leaf()?;
+            for at in 0..NODES_AHEAD {
+                self.leaf.prefetch(Some(at), None, self.guard);
+            }
         }
     }
 
@@ -388,9 +410,17 @@ impl<'g> Cursor<'g> {
         loop {
             if let Some(at) = self.at.checked_sub(1) {
                 self.at = at;
+                self.leaf.prefetch(
+                    at.checked_sub(NODES_AHEAD),
+                    at.checked_sub(RECORDS_AHEAD),
+                    self.guard,
+                );
                 return self.leaf.node(at, self.guard);
             }
             self.previous_leaf()?;
+            for back in 1..=NODES_AHEAD {
+                self.leaf.prefetch(self.at.checked_sub(back), None, self.guard);
+            }
         }
     }
 

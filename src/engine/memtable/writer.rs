@@ -120,12 +120,20 @@ impl MemtableWriter {
     /// Applies the writes of one transaction. Stamps ascend from call to call.
     pub(in crate::engine) fn apply(&mut self, stamp: Stamp, writes: &[Write]) {
         let (cleared, points) = last_writes(writes);
-        let guard = ReadGuard::pin();
-        self.clear_ranges(&cleared, stamp, &guard);
-        self.unpin(guard);
+        if !cleared.is_empty() {
+            let guard = ReadGuard::pin();
+            self.clear_ranges(&cleared, stamp, &guard);
+            self.unpin(guard);
+        }
         for points in points.chunks(WRITES_PER_PIN) {
             let guard = ReadGuard::pin();
             let is_covered = !self.table.newest_cover(&guard).is_empty();
+            if points.len() > 1 {
+                // The places of all are asked for before the first is waited for.
+                for write in points {
+                    self.table.index.prefetch(write.key, &guard);
+                }
+            }
             for &PointWrite { key, value } in points {
                 match self.table.index.get(key, &guard) {
                     Some(node) => self.overwrite(node, stamp, value, is_covered, &guard),
