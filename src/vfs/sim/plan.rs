@@ -1,26 +1,27 @@
-//! What goes wrong on a simulated disk, and when, written as one line.
-//!
-//! A plan is words with blanks between them; an empty one is a disk that works.
-//!
-//! | word | meaning |
-//! | --- | --- |
-//! | `seed=7` | what is left to chance follows from this |
-//! | `keep=nothing`, `everything`, `newest`, `torn:3`, `random` | what a power cut leaves of what was not synced: see [`Keep`] |
-//! | `names=prefix`, `any` | which changes to a directory a random cut may leave: see [`KeepNames`] |
-//! | `space=65536` | bytes of files that the disk holds |
-//! | `17=eio` | the 17th call that changes the disk fails; calls that read have no number |
-//! | `17+=eio` | it fails, and all later ones |
-//! | `log.write#2=short` | the second call with the label `log.write` |
-//! | `log.write#2+=short` | this one and all later ones with that label |
-//! | `log.write~100=eio` | each of them, once in 100 times |
-//! | `*~100=eio` | every call, once in 100 times |
-//!
-//! A label is the file's extension, or its name in lower case where it has none, and the
-//! operation: `identity.create`, `log.sync_data`, `log.read`. What can go wrong is in [`Fault`].
+//! What goes wrong on a simulated disk, and when: [`FaultPlan`], which can be written as one line, so
+//! that a run that has failed can be repeated.
 
 use std::{error, fmt, str::FromStr};
 
 /// What goes wrong, and when. Written and read as one line of words, such as `seed=7 17=eio`.
+///
+/// A plan is words with blanks between them; an empty one is a disk that works.
+///
+/// | word | meaning |
+/// | --- | --- |
+/// | `seed=7` | what is left to chance follows from this |
+/// | `keep=nothing`, `everything`, `newest`, `torn:3`, `random` | what a power cut leaves of what was not synced: see [`Keep`] |
+/// | `names=prefix`, `any` | which changes to a directory a random cut may leave: see [`KeepNames`] |
+/// | `space=65536` | bytes of files that the disk holds |
+/// | `17=eio` | the 17th call that changes the disk fails; calls that read have no number |
+/// | `17+=eio` | it fails, and all later ones |
+/// | `log.write#2=short` | the second call with the label `log.write` |
+/// | `log.write#2+=short` | this one and all later ones with that label |
+/// | `log.write~100=eio` | each of them, once in 100 times |
+/// | `*~100=eio` | every call, once in 100 times |
+///
+/// A label is the file's extension, or its name in lower case where it has none, and the
+/// operation: `identity.create`, `log.sync_data`, `log.read`. What can go wrong is in [`Fault`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FaultPlan {
     /// What is left to chance follows from this.
