@@ -54,7 +54,8 @@ pub struct Arguments {
     /// Leave out this many rows at the beginning: those that are in already.
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     pub skip_rows: u64,
-    /// Leave out rows that can't be read, instead of stopping at the first.
+    /// Leave out rows that can't be read, instead of stopping at the first; the exit code tells
+    /// whether there were any.
     #[arg(long)]
     pub keep_going: bool,
     /// Bytes of keys and values in one transaction.
