@@ -8,13 +8,15 @@
 //! How a call goes through the files of this module:
 //!
 //! - a write: `write`, which puts it into the log of [`overlay`](self);
-//! - a read: `read` for one key, `page` for a range, `selector` for a key selector; `scan` merges
-//!   what the backend answers with the overlay; `conflicts` collects what was read;
+//! - a read: `read` for one key, `page` for a range, `selector` for a key selector; a `run` walks
+//!   over `segments`, which are the [`overlay`](self) over the `cache` of what was read, and asks the
+//!   `source` for what is unknown; `conflicts` collects what was read;
 //! - a commit: `commit`, which sends log and conflicts, and wakes `watch`es and versionstamps;
 //! - an error: `retry`, which says whether to begin again and when.
 //!
 //! `state` is what they share, behind one lock that is held for a few instructions at a time.
 
+mod cache;
 mod commit;
 mod conflicts;
 mod guard;
@@ -24,9 +26,11 @@ mod page;
 mod range_set;
 mod read;
 mod retry;
-mod scan;
+mod run;
+mod segments;
 mod selector;
 mod settings;
+mod source;
 mod state;
 mod stream;
 mod view;

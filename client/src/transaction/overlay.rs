@@ -12,15 +12,14 @@
 //! - *unreadable*: a versionstamp will be part of it, which nobody knows before the commit. Only
 //!   clearing the key ends this; setting it doesn't.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use bytes::Bytes;
 use plinth_protocol::{
     AtomicOp, KeyRange, KeyspaceId, Mutation, MutationOp, Version, Versionstamp, range::key_after,
-    response::KeyValue,
 };
 
-use super::range_set::RangeSet;
+use super::{cache::last_boundary, range_set::RangeSet};
 
 /// The atomic operations that wait on a key, in order.
 pub(super) type PendingOps = Vec<(AtomicOp, Bytes)>;
@@ -43,15 +42,6 @@ pub(super) enum Lookup {
     Dependent(PendingOps),
     /// Nobody knows before the commit.
     Unreadable,
-}
-
-/// A piece of a range after the overlay was laid over it.
-#[derive(Debug, Default)]
-pub(super) struct Merged {
-    /// The rows that are there, in the order of reading.
-    pub(super) rows: Vec<KeyValue>,
-    /// Whether an unreadable key comes right after them.
-    pub(super) is_blocked: bool,
 }
 
 /// The index of one keyspace's writes.
@@ -142,128 +132,23 @@ impl Overlay {
             .fold(base, |value, (op, operand)| op.apply(value.as_deref(), operand, value_bytes_max))
     }
 
-    /// Whether a key's presence can depend on its value in the database, so that reading keys
-    /// alone won't do.
-    pub(super) fn has_dependents_within(&self, range: &KeyRange) -> bool {
-        !range.is_empty()
-            && self
-                .points
-                .range::<Bytes, _>(&range.begin..&range.end)
-                .any(|(_, point)| matches!(point, Point::Dependent(_)))
+    /// The first place after `key` where something else may begin.
+    pub(super) fn boundary_after(&self, key: &Bytes) -> Option<Bytes> {
+        if self.points.contains_key(key) {
+            return Some(key_after(key));
+        }
+        let after = (Bound::Excluded(key), Bound::Unbounded);
+        let point = self.points.range::<Bytes, _>(after).next().map(|(key, _)| key);
+        let ranges = [self.clears.boundary_after(key), self.unreadable.boundary_after(key)];
+        ranges.into_iter().chain([point]).flatten().min().cloned()
     }
 
-    /// How far the database need not be asked when reading `range` from its beginning, or in
-    /// reverse from its end: over a cleared range, or a key that is set.
-    pub(super) fn known_until(&self, range: &KeyRange, reverse: bool) -> Option<Bytes> {
-        if reverse {
-            if let Some((begin, _)) = self.clears.covering_before(&range.end) {
-                return Some(begin.clone());
-            }
-            let (key, _) = self.set_points(range).next_back()?;
-            (is_key_after(&range.end, key)).then(|| key.clone())
-        } else {
-            if let Some((_, end)) = self.clears.covering(&range.begin) {
-                return Some(end.clone());
-            }
-            self.set_points(range).next().filter(|(key, _)| **key == range.begin)?;
-            Some(key_after(&range.begin))
-        }
-    }
-
-    /// How far the database has to be asked from there: to the next cleared range or set key.
-    /// Single cleared keys are read over.
-    pub(super) fn unknown_until(&self, range: &KeyRange, reverse: bool) -> Bytes {
-        let mut clears = self.clears.within(&range.begin, &range.end);
-        if reverse {
-            let clear = clears.next_back().map(|clear| clear.end);
-            let point = self.set_points(range).next_back().map(|(key, _)| key_after(key));
-            [clear, point].into_iter().flatten().max().unwrap_or_else(|| range.begin.clone())
-        } else {
-            let clear = clears.next().map(|clear| clear.begin);
-            let point = self.set_points(range).next().map(|(key, _)| key.clone());
-            [clear, point].into_iter().flatten().min().unwrap_or_else(|| range.end.clone())
-        }
-    }
-
-    /// The keys of the range that are known to be there.
-    fn set_points(&self, range: &KeyRange) -> impl DoubleEndedIterator<Item = (&Bytes, &Point)> {
-        self.points
-            .range::<Bytes, _>(&range.begin..&range.end)
-            .filter(|(_, point)| matches!(point, Point::Known(Some(_))))
-    }
-
-    /// Lays the overlay over `rows`, which are all that the database has in `range`, in the order
-    /// of reading.
-    pub(super) fn merge(
-        &self,
-        range: &KeyRange,
-        rows: Vec<KeyValue>,
-        reverse: bool,
-        bypass_unreadable: bool,
-    ) -> Merged {
-        if range.is_empty() {
-            return Merged::default();
-        }
-        let readable =
-            if bypass_unreadable { range.clone() } else { self.readable_part(range, reverse) };
-        let is_blocked = readable != *range;
-        if readable.is_empty() {
-            return Merged { rows: Vec::new(), is_blocked };
-        }
-        let points = self.points.range::<Bytes, _>(&readable.begin..&readable.end);
-        let rows = rows.into_iter().filter(|row| readable.contains(&row.key));
-        let rows = if reverse {
-            self.merge_ordered(points.rev(), rows, |a, b| a > b)
-        } else {
-            self.merge_ordered(points, rows, |a, b| a < b)
-        };
-        Merged { rows, is_blocked }
-    }
-
-    fn merge_ordered<'a>(
-        &'a self,
-        points: impl Iterator<Item = (&'a Bytes, &'a Point)>,
-        rows: impl Iterator<Item = KeyValue>,
-        comes_before: impl Fn(&Bytes, &Bytes) -> bool,
-    ) -> Vec<KeyValue> {
-        let mut rows = rows.peekable();
-        let mut merged = Vec::with_capacity(rows.size_hint().1.unwrap_or_default());
-        for (key, point) in points {
-            while let Some(row) = rows.next_if(|row| comes_before(&row.key, key)) {
-                self.push_untouched(&mut merged, row);
-            }
-            let base = rows.next_if(|row| row.key == *key).map(|row| row.value);
-            let value = match point {
-                Point::Known(value) => value.clone(),
-                Point::Dependent(ops) => Self::fold(ops, base, self.value_bytes_max),
-            };
-            if let Some(value) = value {
-                merged.push(KeyValue { key: key.clone(), value });
-            }
-        }
-        for row in rows {
-            self.push_untouched(&mut merged, row);
-        }
-        merged
-    }
-
-    fn push_untouched(&self, merged: &mut Vec<KeyValue>, row: KeyValue) {
-        if self.clears.is_empty() || !self.clears.contains(&row.key) {
-            merged.push(row);
-        }
-    }
-
-    /// `range` up to the first unreadable key on the way.
-    fn readable_part(&self, range: &KeyRange, reverse: bool) -> KeyRange {
-        let mut unreadable = self.unreadable.within(&range.begin, &range.end);
-        let (begin, end) = if reverse {
-            let begin = unreadable.next_back().map_or(range.begin.clone(), |found| found.end);
-            (begin, range.end.clone())
-        } else {
-            let end = unreadable.next().map_or(range.end.clone(), |found| found.begin);
-            (range.begin.clone(), end)
-        };
-        KeyRange { begin, end }
+    /// The last place before `key` where something else may begin.
+    pub(super) fn boundary_before(&self, key: &Bytes) -> Option<Bytes> {
+        let point = self.points.range(..key.clone()).next_back();
+        let point = point.map(|(point, _)| last_boundary(point, key));
+        let ranges = [self.clears.boundary_before(key), self.unreadable.boundary_before(key)];
+        ranges.into_iter().flatten().max().cloned().max(point)
     }
 
     /// The parts of `range` whose values came from the database: everything that is not known.
@@ -292,10 +177,6 @@ impl Overlay {
         }
         emit(&begin, &range.end);
     }
-}
-
-fn is_key_after(end: &[u8], key: &[u8]) -> bool {
-    end.split_last() == Some((&0, key))
 }
 
 /// The keys that a versionstamped key can become, with a stamp of a version above `floor`.

@@ -6,12 +6,16 @@
 //! nothing is.
 
 use bytes::Bytes;
-use plinth_protocol::{Error, ErrorCode, KeyRange, KeySelector, range::key_after};
+use plinth_protocol::{
+    Error, ErrorCode, KeyRange, KeySelector, range::key_after, response::KeyValue,
+};
 
 use super::{
     Transaction,
-    scan::{Scan, Source, rows_within},
-    selector::{Resolved, fold_or_equal},
+    run::{Room, Run, Step},
+    segments::Segments,
+    selector::fold_or_equal,
+    source::Source,
     write::outside,
 };
 use crate::{Backend, IntoBytes, RangeChunk, Snapshot};
@@ -19,8 +23,6 @@ use crate::{Backend, IntoBytes, RangeChunk, Snapshot};
 /// A page of a range: its rows, and whether there may be more.
 pub type Page = RangeChunk;
 
-/// What a row counts beside its key and value.
-const ROW_BYTES: usize = 8;
 /// The most bytes of a page that nothing else bounds.
 const SERIAL_BYTES: usize = 80_000;
 /// The most bytes of a page in `Exact` mode: it ends by its own limits, so this is only a net.
@@ -152,13 +154,6 @@ impl From<KeyRange> for RangeRead {
     }
 }
 
-/// A page, and what is to be known of how it came about.
-struct Outcome {
-    page: Page,
-    is_before_first: bool,
-    is_after_last: bool,
-}
-
 impl<B: Backend> Transaction<B> {
     /// Reads one page of a range. [`Transaction::range`] goes through all of them.
     pub async fn get_range(&self, read: impl Into<RangeRead>) -> Result<Page, Error> {
@@ -196,11 +191,18 @@ impl<B: Backend> Transaction<B> {
         } else {
             KeyRange { begin: Bytes::new(), end: source.end.clone() }
         };
-        let reading = source.read_page(self, &read, page_bytes);
-        let covered = |outcome: &Outcome| covered(&read, outcome, &source.end);
+        let room = Room {
+            rows: if read.rows_max == 0 { usize::MAX } else { read.rows_max as usize },
+            bytes: page_bytes,
+        };
+        let reading = source.read_page(self, &read, room);
+        let covered = |run: &Run| {
+            let covered = if source.is_cached { covered } else { covered_in_database };
+            covered(&read, run, &source.end)
+        };
         self.read_under_way(&source, is_snapshot, widest, reading, covered)
             .await
-            .map(|outcome| outcome.page)
+            .map(|run| Page { rows: run.rows, more: run.more })
     }
 }
 
@@ -209,77 +211,145 @@ impl<S: Snapshot> Source<S> {
         &self,
         transaction: &Transaction<B>,
         read: &RangeRead,
-        page_bytes: usize,
-    ) -> Result<Outcome, Error> {
-        let begin = self.resolve_end(transaction, &read.begin).await?;
-        let end = self.resolve_end(transaction, &read.end).await?;
-        let mut outcome = Outcome {
-            page: Page::default(),
-            is_before_first: begin.is_before_first || end.is_before_first,
-            is_after_last: begin.is_after_last || end.is_after_last,
-        };
-        if begin.key < end.key {
-            let range = KeyRange { begin: begin.key, end: end.key };
-            let scan = Scan::new(self, range, read.reverse, false);
-            let rows_max = if read.rows_max == 0 { usize::MAX } else { read.rows_max as usize };
-            outcome.page = fill(transaction, scan, rows_max, page_bytes).await?;
+        room: Room,
+    ) -> Result<Run, Error> {
+        let (begin, end) = (read.begin.clone(), read.end.clone());
+        let run = Run::new(begin, end, read.reverse, self.end.clone(), room);
+        if self.is_untouched(transaction, &read.begin, &read.end)? {
+            self.read_untouched(transaction, run, read.reverse, room).await
+        } else {
+            self.walk(transaction, run, read.reverse).await
         }
-        Ok(outcome)
     }
 
-    /// An end of a range: a selector of the first key from its own on needs no looking up.
-    async fn resolve_end<B: Backend<Snapshot = S>>(
+    /// Whether the database alone decides on a range.
+    fn is_untouched<B: Backend<Snapshot = S>>(
         &self,
         transaction: &Transaction<B>,
-        selector: &KeySelector,
-    ) -> Result<Resolved, Error> {
-        if selector.offset == 1 {
-            let key = selector.key.clone();
-            return Ok(Resolved { key, is_before_first: false, is_after_last: false });
+        begin: &KeySelector,
+        end: &KeySelector,
+    ) -> Result<bool, Error> {
+        if !self.is_cached {
+            return Ok(true);
         }
-        self.resolve(transaction, selector).await
+        if self.overlay.is_some() || begin.offset != 1 || end.offset != 1 || begin.key >= end.key {
+            return Ok(false);
+        }
+        let mut state = transaction.state();
+        state.check_alive(self.generation)?;
+        Ok(state.cache(self.keyspace).is_unknown(&begin.key, &end.key))
+    }
+
+    /// A page that the database alone decides on: one question.
+    async fn read_untouched<B: Backend<Snapshot = S>>(
+        &self,
+        transaction: &Transaction<B>,
+        mut run: Run,
+        reverse: bool,
+        room: Room,
+    ) -> Result<Run, Error> {
+        let question = run.whole(room);
+        let answer = self.ask(transaction, &question, reverse).await?;
+        if self.is_cached {
+            let known = run.known(&question, &answer);
+            let rows = ascending(answer.rows.clone(), reverse);
+            let mut state = transaction.state();
+            state.check_alive(self.generation)?;
+            state.cache(self.keyspace).insert(known, rows);
+        }
+        run.take(answer);
+        Ok(run)
+    }
+
+    /// Walks through what is known, asking for what isn't.
+    pub(super) async fn walk<B: Backend<Snapshot = S>>(
+        &self,
+        transaction: &Transaction<B>,
+        mut run: Run,
+        reverse: bool,
+    ) -> Result<Run, Error> {
+        let mut learned = None;
+        let mut last_question = None;
+        loop {
+            let step = {
+                let mut state = transaction.state();
+                state.check_alive(self.generation)?;
+                let cache = state.cache(self.keyspace);
+                if let Some((known, rows)) = learned.take() {
+                    cache.insert(known, rows);
+                }
+                cache.settle();
+                run.advance(&Segments {
+                    overlay: self.overlay.as_deref(),
+                    cache,
+                    bypass_unreadable: self.bypass_unreadable,
+                    value_bytes_max: transaction.limits().value_bytes_max,
+                })?
+            };
+            match step {
+                Step::Done => return Ok(run),
+                Step::Ask(question) => {
+                    // An answer always makes more known, so that no question comes twice.
+                    if last_question.as_ref() == Some(&question) {
+                        let text = "A range read does not come forward";
+                        return Err(Error::new(ErrorCode::INTERNAL_ERROR, text));
+                    }
+                    let answer = self.ask(transaction, &question, reverse).await?;
+                    let known = run.known(&question, &answer);
+                    last_question = Some(question);
+                    learned = Some((known, ascending(answer.rows, reverse)));
+                }
+                Step::Resolve(selector) => {
+                    let key = Box::pin(self.resolve(transaction, &selector)).await?;
+                    run.resolved(&key);
+                    if run.is_done() {
+                        return Ok(run);
+                    }
+                }
+            }
+        }
     }
 }
 
-/// Reads rows until a limit is reached or nothing is left. Where bytes are limited, a page that has
-/// rows ends rather than ask once more.
-async fn fill<B: Backend>(
-    transaction: &Transaction<B>,
-    mut scan: Scan<'_, B::Snapshot>,
-    rows_max: usize,
-    page_bytes: usize,
-) -> Result<Page, Error> {
-    let mut page = Page::default();
-    let mut bytes = 0_usize;
-    while !scan.is_done() {
-        if page_bytes != usize::MAX && !page.rows.is_empty() && scan.has_to_ask() {
-            page.more = true;
-            break;
-        }
-        let room = rows_max - page.rows.len();
-        let mut piece = scan.next(transaction, room, page_bytes - bytes).await?;
-        let taken = rows_within(&piece.rows, ROW_BYTES, room, page_bytes, &mut bytes);
-        piece.rows.truncate(taken);
-        if page.rows.is_empty() {
-            page.rows = piece.rows;
-        } else {
-            page.rows.append(&mut piece.rows);
-        }
-        if taken == room || bytes >= page_bytes {
-            page.more = true;
-            break;
-        }
-        if piece.is_blocked {
-            return Err(super::read::unreadable());
-        }
+fn ascending(mut rows: Vec<KeyValue>, is_descending: bool) -> Vec<KeyValue> {
+    if is_descending {
+        rows.reverse();
     }
-    Ok(page)
+    rows
+}
+
+/// What a range read past the overlay has depended on.
+fn covered_in_database(read: &RangeRead, run: &Run, keyspace_end: &Bytes) -> KeyRange {
+    let (begin, end) = (&read.begin, &read.end);
+    let ends = run.rows.first().zip(run.rows.last());
+    let mut low = match ends {
+        _ if run.is_before_first => Bytes::new(),
+        Some((first, last))
+            if begin.offset <= 0 || (read.reverse && run.more && begin.offset <= 1) =>
+        {
+            if read.reverse { last.key.clone() } else { first.key.clone() }
+        }
+        _ => begin.key.clone(),
+    };
+    if end.offset > begin.offset && end.key < low {
+        low = end.key.clone();
+    }
+    let mut high = match ends {
+        _ if run.is_after_last => keyspace_end.clone(),
+        Some((first, last)) if end.offset > 1 || (!read.reverse && run.more && end.offset > 0) => {
+            key_after(if read.reverse { &first.key } else { &last.key })
+        }
+        _ => end.key.clone(),
+    };
+    if begin.offset < end.offset && begin.key > high {
+        high = begin.key.clone();
+    }
+    KeyRange { begin: low, end: high }
 }
 
 /// What a range read has depended on: any other key written changes nothing in its answer.
-fn covered(read: &RangeRead, outcome: &Outcome, keyspace_end: &Bytes) -> KeyRange {
+fn covered(read: &RangeRead, page: &Run, keyspace_end: &Bytes) -> KeyRange {
     let (begin, end) = (&read.begin, &read.end);
-    let page = &outcome.page;
     let (mut low, mut high) = match (begin.key < end.key, read.reverse) {
         (false, _) => (&end.key, &begin.key),
         (true, false) if page.more && end.offset > 0 => (&begin.key, &begin.key),
@@ -287,10 +357,10 @@ fn covered(read: &RangeRead, outcome: &Outcome, keyspace_end: &Bytes) -> KeyRang
         (true, _) => (&begin.key, &end.key),
     };
     let first_key = Bytes::new();
-    if outcome.is_before_first && begin.offset <= 0 {
+    if page.is_before_first && begin.offset <= 0 {
         low = &first_key;
     }
-    if outcome.is_after_last && end.offset > 0 {
+    if page.is_after_last && end.offset > 0 {
         high = keyspace_end;
     }
     let mut range = KeyRange { begin: low.clone(), end: high.clone() };

@@ -160,11 +160,18 @@ impl<B: Backend> Transaction<B> {
                 Plan::Ask(ops) => (generation, state.read_point.clone(), ops),
             }
         };
-        let found = match self.guarded(generation, self.ask_value(generation, at, key)).await {
+        let asked = self.ask_value(generation, at, key.clone());
+        let found = match self.guarded(generation, asked).await {
             Ok(found) => found,
             Err(error) => return Err(self.remember_failure(generation, error)),
         };
         let base = found.map(|found| found.value);
+        {
+            let mut state = self.state();
+            if state.generation == generation && state.options.read_your_writes {
+                state.cache(self.keyspace).insert_key(key, base.clone());
+            }
+        }
         let value = if ops.is_empty() {
             base
         } else {

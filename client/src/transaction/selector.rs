@@ -3,18 +3,13 @@
 use bytes::Bytes;
 use plinth_protocol::{Error, KeyRange, KeySelector, range::key_after};
 
-use super::{Transaction, scan::Scan, scan::Source, write::outside};
-use crate::Backend;
-
-/// Where a selector has led.
-#[derive(Clone, Debug)]
-pub(super) struct Resolved {
-    pub(super) key: Bytes,
-    /// Whether it ran off the beginning of the keyspace.
-    pub(super) is_before_first: bool,
-    /// Whether it ran off the end.
-    pub(super) is_after_last: bool,
-}
+use super::{
+    Transaction,
+    run::{Room, Run},
+    source::Source,
+    write::outside,
+};
+use crate::{Backend, Snapshot};
 
 /// The selector without `or_equal`: it begins at the next key instead.
 pub(super) fn fold_or_equal(selector: KeySelector) -> KeySelector {
@@ -51,78 +46,47 @@ impl<B: Backend> Transaction<B> {
             KeyRange { begin: Bytes::new(), end: selector.key.clone() }
         };
         let resolving = source.resolve(self, &selector);
-        let covered = |resolved: &Resolved| {
+        let covered = |resolved: &Bytes| {
             if selector.offset <= 0 {
-                KeyRange { begin: resolved.key.clone(), end: selector.key.clone() }
-            } else if resolved.key >= source.end {
+                KeyRange { begin: resolved.clone(), end: selector.key.clone() }
+            } else if *resolved >= source.end {
                 KeyRange { begin: selector.key.clone(), end: source.end.clone() }
             } else {
-                KeyRange { begin: selector.key.clone(), end: key_after(&resolved.key) }
+                KeyRange { begin: selector.key.clone(), end: key_after(resolved) }
             }
         };
-        self.read_under_way(&source, is_snapshot, widest, resolving, covered)
-            .await
-            .map(|resolved| resolved.key)
+        self.read_under_way(&source, is_snapshot, widest, resolving, covered).await
     }
 }
 
-impl<S: crate::Snapshot> Source<S> {
-    /// Resolves a selector without `or_equal`.
+impl<S: Snapshot> Source<S> {
+    /// Resolves a selector without `or_equal`: as a range of one row from there on.
     pub(super) async fn resolve<B: Backend<Snapshot = S>>(
         &self,
         transaction: &Transaction<B>,
         selector: &KeySelector,
-    ) -> Result<Resolved, Error> {
-        let KeySelector { key, offset, .. } = selector;
-        if *offset <= 0 && key.is_empty() {
-            return Ok(Self::before_first());
+    ) -> Result<Bytes, Error> {
+        if !self.is_cached {
+            return self.ask_key(transaction, selector.clone()).await;
         }
-        if *offset > 0 && *key >= self.end {
-            return Ok(self.after_last());
-        }
-        if self.overlay.is_none() {
-            let found = self.ask_key(transaction, selector.clone()).await?;
-            return Ok(self.judge(found, *offset));
-        }
-        let reverse = *offset <= 0;
-        let range = if reverse {
-            KeyRange { begin: Bytes::new(), end: key.clone().min(self.end.clone()) }
+        let reverse = selector.offset <= 0;
+        let first = KeySelector::first_greater_or_equal(Bytes::new());
+        let last = KeySelector::first_greater_or_equal(self.end.clone());
+        let room = Room { rows: 1, bytes: usize::MAX };
+        let (begin, end) = if reverse {
+            (first, KeySelector { offset: selector.offset + 1, ..selector.clone() })
         } else {
-            KeyRange { begin: key.clone(), end: self.end.clone() }
+            (selector.clone(), last)
         };
-        let wanted = offset.unsigned_abs() as usize + usize::from(reverse);
-        let mut scan = Scan::new(self, range, reverse, true);
-        let mut missing = wanted;
-        while !scan.is_done() {
-            let piece = scan.next(transaction, missing, usize::MAX).await?;
-            if let Some(row) = piece.rows.get(missing - 1) {
-                return Ok(Resolved {
-                    key: row.key.clone(),
-                    is_before_first: false,
-                    is_after_last: false,
-                });
-            }
-            missing -= piece.rows.len();
-            if piece.is_blocked {
-                return Err(super::read::unreadable());
-            }
-        }
-        Ok(if reverse { Self::before_first() } else { self.after_last() })
-    }
-
-    fn before_first() -> Resolved {
-        Resolved { key: Bytes::new(), is_before_first: true, is_after_last: false }
-    }
-
-    fn after_last(&self) -> Resolved {
-        Resolved { key: self.end.clone(), is_before_first: false, is_after_last: true }
-    }
-
-    /// A backend's answer: `""` and the end say that the selector ran off (or that the empty key
-    /// itself was meant, which conflicts and reads the same).
-    fn judge(&self, key: Bytes, offset: i32) -> Resolved {
-        let is_before_first = offset <= 0 && key.is_empty();
-        let is_after_last = offset > 0 && key >= self.end;
-        Resolved { key, is_before_first, is_after_last }
+        let run = Run::new(begin, end, reverse, self.end.clone(), room);
+        // A run never asks for the far selector here, because that is a plain key.
+        let run = self.walk(transaction, run, reverse).await?;
+        Ok(match run.rows.into_iter().next() {
+            _ if reverse && run.is_after_last => self.end.clone(),
+            _ if !reverse && run.is_before_first => Bytes::new(),
+            Some(row) => row.key,
+            None if reverse => Bytes::new(),
+            None => self.end.clone(),
+        })
     }
 }

@@ -20,6 +20,7 @@ use plinth_protocol::{
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
+    cache::Cache,
     conflicts::ReadConflicts,
     options::{SystemKeys, TransactionOptions},
     overlay::WriteLog,
@@ -59,6 +60,8 @@ pub(super) struct State<S> {
     /// Whether a read has gone to the backend.
     pub(super) has_asked: bool,
     pub(super) writes: WriteLog,
+    /// What was read, by keyspace; a transaction reads few.
+    caches: Vec<(KeyspaceId, Cache)>,
     pub(super) read_conflicts: ReadConflicts,
     pub(super) under_way: UnderWay,
     pub(super) next_read: u64,
@@ -91,6 +94,7 @@ impl<S: Snapshot> State<S> {
             is_touched: false,
             has_asked: false,
             writes: WriteLog::default(),
+            caches: Vec::new(),
             read_conflicts: ReadConflicts::default(),
             under_way: UnderWay::new(),
             next_read: 0,
@@ -237,6 +241,15 @@ impl<S: Snapshot> State<S> {
 
     pub(super) fn count_conflict(&mut self, bytes: usize) {
         self.size = self.size.saturating_add(CONFLICT_BYTES + bytes);
+    }
+
+    /// What was read in a keyspace.
+    pub(super) fn cache(&mut self, keyspace: KeyspaceId) -> &mut Cache {
+        let at = self.caches.iter().position(|(id, _)| *id == keyspace).unwrap_or_else(|| {
+            self.caches.push((keyspace, Cache::default()));
+            self.caches.len() - 1
+        });
+        &mut self.caches[at].1
     }
 
     /// Adds the read conflict of one key, which this transaction hasn't overwritten.

@@ -1,22 +1,23 @@
-//! Scanning: what the database answers in chunks, with the transaction's own writes laid over it.
+//! Where a read gets its rows from: the backend at the transaction's snapshot, what was read
+//! before, and what was written before.
 
 use std::{future::Future, sync::Arc};
 
 use bytes::Bytes;
 use plinth_protocol::{
     Error, KeyRange, KeySelector, KeyspaceId, range::key_after, request::RangeOptions,
-    response::KeyValue,
 };
 
 use super::{
     Transaction,
-    overlay::{Merged, Overlay},
+    overlay::Overlay,
     read::{add_read_conflict, overlay},
+    run::{Answer, Question, Room},
     state::State,
 };
 use crate::{Backend, RangeChunk, Snapshot};
 
-/// What FoundationDB's servers count for a row beside its key and value; its client counts less.
+/// What FoundationDB's servers count for a row beside its key and value, more than its client.
 const ASKED_ROW_BYTES: usize = 24;
 
 /// Where a read reads from, as it was when the read was issued: writes that follow don't change it.
@@ -27,9 +28,11 @@ pub(super) struct Source<S> {
     /// The read point, if it was known.
     at: Option<S>,
     pub(super) overlay: Option<Arc<Overlay>>,
+    /// Whether what was read before counts; else reads go straight to the database.
+    pub(super) is_cached: bool,
     /// The first key that can't be read.
     pub(super) end: Bytes,
-    bypass_unreadable: bool,
+    pub(super) bypass_unreadable: bool,
 }
 
 impl<S: Snapshot> Source<S> {
@@ -47,6 +50,7 @@ impl<S: Snapshot> Source<S> {
             keyspace,
             at: state.read_point.clone(),
             overlay: overlay(state, keyspace, is_snapshot, value_bytes_max).cloned(),
+            is_cached: state.options.read_your_writes,
             end: Bytes::from_static(state.max_read_key()),
             bypass_unreadable: state.options.bypass_unreadable,
         }
@@ -57,6 +61,7 @@ impl<S: Snapshot> Source<S> {
         self.at.clone().or_else(|| transaction.state().read_point.clone())
     }
 
+    /// Resolves a selector without `or_equal` in the database alone.
     pub(super) async fn ask_key<B: Backend<Snapshot = S>>(
         &self,
         transaction: &Transaction<B>,
@@ -96,165 +101,107 @@ impl<S: Snapshot> Source<S> {
             }
         }
     }
-}
 
-/// A limit as a backend wants it, where 0 is none.
-fn limit(limit: usize) -> u32 {
-    if limit == usize::MAX { 0 } else { u32::try_from(limit).unwrap_or(u32::MAX) }
-}
-
-/// How many of the rows fit: up to `room`, and no more once the bytes have come to `bytes_max`;
-/// adds their bytes to `bytes`.
-pub(super) fn rows_within(
-    rows: &[KeyValue],
-    row_bytes: usize,
-    room: usize,
-    bytes_max: usize,
-    bytes: &mut usize,
-) -> usize {
-    let mut taken = 0;
-    for row in rows.iter().take(room) {
-        if *bytes >= bytes_max {
-            break;
-        }
-        *bytes = bytes.saturating_add(row.key.len() + row.value.len() + row_bytes);
-        taken += 1;
-    }
-    taken
-}
-
-/// A range on its way, from one end to the other.
-#[derive(Debug)]
-pub(super) struct Scan<'a, S> {
-    source: &'a Source<S>,
-    /// What is still to be read.
-    rest: KeyRange,
-    reverse: bool,
-    keys_only: bool,
-}
-
-impl<'a, S: Snapshot> Scan<'a, S> {
-    pub(super) fn new(
-        source: &'a Source<S>,
-        range: KeyRange,
-        reverse: bool,
-        keys_only: bool,
-    ) -> Self {
-        let keys_only = keys_only
-            && source.overlay.as_ref().is_none_or(|overlay| !overlay.has_dependents_within(&range));
-        Self { source, rest: range, reverse, keys_only }
-    }
-
-    /// Whether nothing is left.
-    pub(super) fn is_done(&self) -> bool {
-        self.rest.is_empty()
-    }
-
-    /// Whether the next rows have to be asked for.
-    pub(super) fn has_to_ask(&self) -> bool {
-        self.known_until().is_none()
-    }
-
-    fn known_until(&self) -> Option<Bytes> {
-        self.source.overlay.as_ref()?.known_until(&self.rest, self.reverse)
-    }
-
-    /// Some more rows, as far as what is known reaches, or what one question answers. At most about
-    /// `rows_wanted` rows, and no more once `bytes_wanted` have come together.
-    pub(super) async fn next<B: Backend<Snapshot = S>>(
-        &mut self,
-        transaction: &Transaction<B>,
-        rows_wanted: usize,
-        bytes_wanted: usize,
-    ) -> Result<Merged, Error> {
-        if self.rest.is_empty() {
-            return Ok(Merged::default());
-        }
-        let Some(overlay) = self.source.overlay.as_deref() else {
-            let range = self.rest.clone();
-            let chunk = self.ask(transaction, range, rows_wanted, bytes_wanted).await?;
-            self.pass(&chunk);
-            return Ok(Merged { rows: chunk.rows, is_blocked: false });
-        };
-        let (covered, rows) = if let Some(until) = self.known_until() {
-            (self.take_until(&until), Vec::new())
-        } else {
-            let until = overlay.unknown_until(&self.rest, self.reverse);
-            let range = if self.reverse {
-                KeyRange { begin: until.clone(), end: self.rest.end.clone() }
-            } else {
-                KeyRange { begin: self.rest.begin.clone(), end: until.clone() }
-            };
-            let chunk = self.ask(transaction, range, rows_wanted, bytes_wanted).await?;
-            let covered = if chunk.more { self.pass(&chunk) } else { self.take_until(&until) };
-            (covered, chunk.rows)
-        };
-        let bypass = self.source.bypass_unreadable;
-        Ok(overlay.merge(&covered, rows, self.reverse, bypass))
-    }
-
-    /// All rows of `range` up to the limits, however many answers that takes.
-    async fn ask<B: Backend<Snapshot = S>>(
+    /// Asks the database alone.
+    pub(super) async fn ask<B: Backend<Snapshot = S>>(
         &self,
         transaction: &Transaction<B>,
-        mut range: KeyRange,
-        rows_wanted: usize,
-        bytes_wanted: usize,
-    ) -> Result<RangeChunk, Error> {
-        let mut all = RangeChunk::default();
-        let mut bytes = 0;
-        loop {
+        question: &Question,
+        reverse: bool,
+    ) -> Result<Answer, Error> {
+        let mut answer = Answer::default();
+        let Question { begin, end, room, rows_min } = question;
+        let begin = self.ask_end(transaction, begin, &mut answer).await?;
+        let end = self.ask_end(transaction, end, &mut answer).await?;
+        let mut range = KeyRange { begin, end };
+        if range.is_empty() {
+            return Ok(Answer::default());
+        }
+        let (mut room, mut rows_min) = (*room, *rows_min);
+        let mut left = room.bytes;
+        while !range.is_empty() {
             let options = RangeOptions {
-                rows_max: limit(rows_wanted - all.rows.len()),
-                bytes_target: limit(bytes_wanted - bytes),
-                reverse: self.reverse,
-                keys_only: self.keys_only,
+                rows_max: limit(room.rows),
+                bytes_target: limit(left),
+                reverse,
+                keys_only: false,
                 streams: false,
             };
-            let mut chunk = self.source.ask_range(transaction, range.clone(), options).await?;
-            let room = rows_wanted - all.rows.len();
-            let taken = rows_within(&chunk.rows, ASKED_ROW_BYTES, room, bytes_wanted, &mut bytes);
-            let is_full = taken == room || bytes >= bytes_wanted;
-            all.more = is_full || chunk.more;
-            chunk.rows.truncate(taken);
-            if all.rows.is_empty() {
-                all.rows = chunk.rows;
-            } else {
-                all.rows.append(&mut chunk.rows);
-            }
-            let Some(last) = all.rows.last().filter(|_| all.more && !is_full) else {
-                return Ok(all);
+            let chunk = self.ask_range(transaction, range.clone(), options).await?;
+            let (is_full, is_last) =
+                Self::accept(chunk, &mut room, &mut left, &mut rows_min, &mut answer);
+            let Some(last) = answer.rows.last().filter(|_| !is_full && !is_last) else {
+                let is_at_begin =
+                    reverse && answer.rows.last().is_some_and(|last| last.key == range.begin);
+                answer.more = is_full && !is_at_begin;
+                break;
             };
-            if self.reverse {
+            if reverse {
                 range.end = last.key.clone();
             } else {
                 range.begin = key_after(&last.key);
             }
         }
-    }
-
-    /// Moves past a chunk; what it covers.
-    fn pass(&mut self, chunk: &RangeChunk) -> KeyRange {
-        let until = match chunk.rows.last() {
-            Some(row) if chunk.more && self.reverse => row.key.clone(),
-            Some(row) if chunk.more => key_after(&row.key),
-            _ if self.reverse => self.rest.begin.clone(),
-            _ => self.rest.end.clone(),
-        };
-        self.take_until(&until)
-    }
-
-    /// Takes what lies between here and `until` off the rest.
-    fn take_until(&mut self, until: &Bytes) -> KeyRange {
-        let at = until.clone().clamp(self.rest.begin.clone(), self.rest.end.clone());
-        if self.reverse {
-            let end = std::mem::replace(&mut self.rest.end, at.clone());
-            KeyRange { begin: at, end }
-        } else {
-            let begin = std::mem::replace(&mut self.rest.begin, at.clone());
-            KeyRange { begin, end: at }
+        if answer.more {
+            answer.is_before_first &= !reverse;
+            answer.is_after_last &= reverse;
         }
+        Ok(answer)
     }
+
+    /// Takes what there is room for of a chunk; `left` are the bytes that the servers of
+    /// FoundationDB would still give. Whether the room is full then, and whether there
+    /// is nothing after what was taken.
+    fn accept(
+        chunk: RangeChunk,
+        room: &mut Room,
+        left: &mut usize,
+        rows_min: &mut usize,
+        answer: &mut Answer,
+    ) -> (bool, bool) {
+        let count = chunk.rows.len();
+        for (index, row) in chunk.rows.into_iter().enumerate() {
+            if *left != usize::MAX {
+                *left = left.saturating_sub(row.key.len() + row.value.len() + ASKED_ROW_BYTES);
+            }
+            room.take(&row);
+            *rows_min = rows_min.saturating_sub(1);
+            answer.rows.push(row);
+            if room.rows == 0 {
+                return (true, false);
+            }
+            if *left == 0 {
+                if *rows_min == 0 {
+                    return (true, false);
+                }
+                // More rows are needed whatever their bytes: the rest is asked for anew.
+                room.bytes = room.bytes.max(1);
+                *left = room.bytes;
+                return (false, index + 1 == count && !chunk.more);
+            }
+        }
+        (false, !chunk.more)
+    }
+
+    async fn ask_end<B: Backend<Snapshot = S>>(
+        &self,
+        transaction: &Transaction<B>,
+        selector: &KeySelector,
+        answer: &mut Answer,
+    ) -> Result<Bytes, Error> {
+        if selector.offset == 1 {
+            return Ok(selector.key.clone().min(self.end.clone()));
+        }
+        let key = self.ask_key(transaction, selector.clone()).await?;
+        answer.is_before_first |= selector.offset < 1 && key.is_empty();
+        answer.is_after_last |= selector.offset > 1 && key >= self.end;
+        Ok(key)
+    }
+}
+
+/// A limit as a backend wants it, where 0 is none.
+fn limit(limit: usize) -> u32 {
+    if limit == usize::MAX { 0 } else { u32::try_from(limit).unwrap_or(u32::MAX) }
 }
 
 /// A read under way counts in the conflict check with the widest range that it can come to cover,
