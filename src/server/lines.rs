@@ -135,7 +135,11 @@ impl Lines {
         }
         let text = match wake.overdue {
             None => return Ok(()),
-            Some(Overdue::Output) => return Err(Ending::Quietly),
+            Some(Overdue::Output) => {
+                // Who has not read it so far is not waited for once more.
+                self.wire.output.clear();
+                return Err(Ending::Quietly);
+            }
             Some(Overdue::Idle) => "the connection was silent for longer than the server allows",
             Some(Overdue::Input) => "the line took longer than the server allows",
         };

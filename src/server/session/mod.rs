@@ -153,9 +153,13 @@ impl Session {
     }
 
     fn end(mut self, closing: Closing) -> Wire {
-        if let Closing::With(to, error) = closing {
-            tracing::debug!(code = error.code.0, "closing a connection: {error}");
-            self.answer_error(to, error);
+        match closing {
+            // Who has not read it so far is not waited for once more.
+            Closing::Quietly => self.wire.output.clear(),
+            Closing::With(to, error) => {
+                tracing::debug!(code = error.code.0, "closing a connection: {error}");
+                self.answer_error(to, error);
+            }
         }
         self.hand_over();
         self.let_go();
