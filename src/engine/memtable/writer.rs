@@ -34,6 +34,8 @@ use crate::engine::{
 const NARROW_RANGE_KEYS: usize = 32;
 /// Steps of collection that each write does, so that more is dropped than made.
 const STEPS_PER_WRITE: usize = 2;
+/// Room for superseding records that is kept in any case.
+const QUEUE_KEPT: usize = 1024;
 /// Writes done under one guard: a pinned writer keeps what it retires from being freed.
 const WRITES_PER_PIN: usize = 32;
 /// Things retired before the writer frees earlier ones. The epoch frees some hundreds at once, but
@@ -269,6 +271,10 @@ impl MemtableWriter {
             return false;
         }
         let Some(Superseding { record, node }) = self.superseding.pop_front() else { return false };
+        // A burst doesn't leave its room behind.
+        if self.superseding.len() < self.superseding.capacity() / 4 {
+            self.superseding.shrink_to((self.superseding.capacity() / 2).max(QUEUE_KEPT));
+        }
         // SAFETY: the record is retired with its node, below, or by one that superseded it in turn
         // and comes later in the queue, or by a sweep, for which the queue is emptied first.
         let record = unsafe { record.get(guard) };
