@@ -63,8 +63,19 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server on a free port and waits until it listens.
     pub(crate) fn start(directory: &Path) -> Self {
+        Self::listen(directory, "127.0.0.1:0")
+    }
+
+    /// Kills the server at once, as a crash would, and starts another in its place.
+    pub(crate) fn crash_and_start_again(self, directory: &Path) -> Self {
+        let address = self.address.to_string();
+        drop(self);
+        Self::listen(directory, &address)
+    }
+
+    fn listen(directory: &Path, address: &str) -> Self {
         let directory = directory.to_str().unwrap();
-        let mut child = plinth(&["serve", "--listen", "127.0.0.1:0", "--data-dir", directory])
+        let mut child = plinth(&["serve", "--listen", address, "--data-dir", directory])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -4,13 +4,16 @@ use std::{
     collections::BTreeSet,
     fmt::Write as _,
     fs,
+    io::Write as _,
+    process::Stdio,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::{Duration, Instant},
 };
 
-use crate::process::{Server, run, run_with_input};
+use crate::process::{Said, Server, plinth, run, run_with_input};
 
 #[test]
 fn any_bytes_survive_an_export_and_an_import() {
@@ -133,6 +136,39 @@ fn an_export_takes_a_range_or_a_prefix() {
     assert_eq!(export(&["--begin", "b2"]), "b2\t3\nc\t4\n");
     assert_eq!(export(&["--end", "b"]), "a\t1\n");
     assert_eq!(export(&["--begin", "x", "--end", "b"]), "");
+}
+
+#[test]
+fn an_import_survives_a_crash_of_the_server() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let rows: Vec<String> = (0..4000).map(|number| format!("row{number:04}\t{number}\n")).collect();
+    let server = Server::start(&data);
+    let target = server.target();
+    let mut import = plinth(&["import", "--target", &target, "--format", "tsv"])
+        .args(["--batch-bytes", "20"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = import.stdin.take().unwrap();
+    // The second half is held back, so that the import can't be over before the crash.
+    let (first, second) = rows.split_at(2000);
+    input.write_all(first.concat().as_bytes()).unwrap();
+    let is_under_way =
+        || run(&["shell", "--target", &target, "-c", "get row0050"]).stdout == "\"50\"\n";
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !is_under_way() {
+        assert!(Instant::now() < deadline, "the import writes nothing");
+    }
+    let _server = server.crash_and_start_again(&data);
+    input.write_all(second.concat().as_bytes()).unwrap();
+    drop(input);
+    let said: Said = import.wait_with_output().unwrap().into();
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.stderr.starts_with("imported 4000 rows"), "{said:?}");
+    let exported = run(&["export", "--target", &target, "--format", "tsv"]);
+    assert_eq!(exported.stdout, rows.concat());
 }
 
 /// Rows of which every commit gives all the same value; together they are several chunks.
