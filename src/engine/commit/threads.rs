@@ -39,11 +39,16 @@ impl Threads {
         }
     }
 
-    /// Waits for their end; the queue must be closed. One of them may be the caller itself, if it
-    /// held the last handle of the engine: that one ends by itself.
+    /// Waits for their end; the queue must be closed. If the caller is one of them, because it held
+    /// the last handle of the engine, it doesn't wait: the other's end may need its own. Both end
+    /// by themselves then.
     pub(crate) fn join(self) {
+        let caller = thread::current().id();
+        if self.handles.iter().any(|handle| handle.thread().id() == caller) {
+            return;
+        }
         for handle in self.handles {
-            if handle.thread().id() != thread::current().id() && handle.join().is_err() {
+            if handle.join().is_err() {
                 tracing::error!("a thread of the commit pipeline panicked");
             }
         }
