@@ -38,7 +38,7 @@ pub struct Engine {
 struct Inner {
     shared: Arc<Shared>,
     driver: Driver,
-    directory: DataDirectory,
+    directory: Arc<DataDirectory>,
 }
 
 enum Driver {
@@ -53,7 +53,8 @@ impl Engine {
         let Recovered { shared, writer, log, directory, last } = recover(options)?;
         let shared = Arc::new(shared);
         let sequencer = Sequencer::new(Arc::clone(&shared), writer, last);
-        let log = LogStage::new(Arc::clone(&shared), log);
+        let directory = Arc::new(directory);
+        let log = LogStage::new(Arc::clone(&shared), log, Arc::clone(&directory));
         let driver = match pipeline {
             Pipeline::Threads => {
                 let threads =

@@ -84,6 +84,8 @@ pub struct EngineOptions {
     pub ceiling_ahead: Duration,
     /// The most watches at a time.
     pub watches_max: usize,
+    /// The most memory for the keys and values that watches know.
+    pub watches_bytes_max: usize,
     /// The most pinned snapshots at a time.
     pub pins_max: usize,
     /// How long the outcome of a commit with an idempotency id is remembered.
@@ -114,6 +116,7 @@ impl EngineOptions {
             tick: Duration::from_millis(10),
             ceiling_ahead: Duration::from_mins(1),
             watches_max: 100_000,
+            watches_bytes_max: 256 << 20,
             pins_max: 10_000,
             idempotency_keep: Duration::from_mins(10),
             idempotency_bytes_max: 64 << 20,

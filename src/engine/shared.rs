@@ -21,7 +21,7 @@ use super::{
     store::Store,
     version_clock::versions_in,
     wal::LogError,
-    watch::Watches,
+    watch::{WatchBounds, Watches},
 };
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
 
@@ -81,7 +81,10 @@ impl Shared {
             poison: Poison::default(),
             ceiling: AtomicU64::new(ceiling.0),
             pins: Pins::new(last, options.pins_max),
-            watches: Watches::new(options.watches_max),
+            watches: Watches::new(WatchBounds {
+                count_max: options.watches_max,
+                bytes_max: options.watches_bytes_max,
+            }),
             idempotency,
             counters: Counters::default(),
             options,

@@ -19,7 +19,7 @@ const BUCKETS: usize = 128;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct EngineStats {
-    /// Commits that happened.
+    /// Commits that were answered as committed, repeats included.
     pub commits: u64,
     /// Commits that did not, because of a conflict or because their time was over.
     pub conflicts: u64,

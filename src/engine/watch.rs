@@ -20,13 +20,24 @@ pub(crate) type Notify = Box<dyn FnOnce(Result<Version, Error>) + Send>;
 pub(crate) struct Watches {
     count: AtomicU64,
     set: Mutex<Set>,
-    count_max: usize,
+    bounds: WatchBounds,
 }
+
+/// How many watches there may be, and how much memory they may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WatchBounds {
+    pub(crate) count_max: usize,
+    pub(crate) bytes_max: usize,
+}
+
+/// What a watch takes beside its key and value, about.
+const WATCH_OVERHEAD_BYTES: usize = 160;
 
 #[derive(Default)]
 struct Set {
     /// By keyspace, key and the watch's own number.
     watches: BTreeMap<(KeyspaceId, Bytes, u64), Watch>,
+    bytes: usize,
     next_id: u64,
     is_closed: bool,
 }
@@ -37,8 +48,8 @@ struct Watch {
 }
 
 impl Watches {
-    pub(crate) fn new(count_max: usize) -> Self {
-        Self { count: AtomicU64::new(0), set: Mutex::new(Set::default()), count_max }
+    pub(crate) fn new(bounds: WatchBounds) -> Self {
+        Self { count: AtomicU64::new(0), set: Mutex::new(Set::default()), bounds }
     }
 
     /// Enters a watch on a key that has `value`; the caller reads the key afterwards.
@@ -53,13 +64,19 @@ impl Watches {
         if set.is_closed {
             return Err(ErrorCode::SHUTTING_DOWN.into());
         }
-        if set.watches.len() >= self.count_max {
+        let bytes = watch_bytes(&key, value.as_ref());
+        if set.watches.len() >= self.bounds.count_max
+            || set.bytes.saturating_add(bytes) > self.bounds.bytes_max
+        {
             let text = format!(
-                "{} watches are set, which is the limit: cancel some, or raise the limit",
-                set.watches.len()
+                "{} watches on {} bytes are set, and no more may be: cancel some, or raise the \
+                 limit",
+                set.watches.len(),
+                set.bytes
             );
             return Err(Error::new(ErrorCode::TOO_MANY_WATCHES, text));
         }
+        set.bytes += bytes;
         let id = set.next_id;
         set.next_id += 1;
         set.watches.insert((keyspace, key, id), Watch { value, notify });
@@ -74,6 +91,7 @@ impl Watches {
     pub(crate) fn remove(&self, keyspace: KeyspaceId, key: &Bytes, id: u64) -> Option<Notify> {
         let mut set = self.set.lock();
         let watch = set.watches.remove(&(keyspace, key.clone(), id))?;
+        set.bytes -= watch_bytes(key, watch.value.as_ref());
         self.count.store(set.watches.len() as u64, Ordering::Relaxed);
         Some(watch.notify)
     }
@@ -102,6 +120,7 @@ impl Watches {
     pub(crate) fn close(&self) {
         let mut set = self.set.lock();
         set.is_closed = true;
+        set.bytes = 0;
         let ended = std::mem::take(&mut set.watches);
         self.count.store(0, Ordering::Relaxed);
         drop(set);
@@ -129,8 +148,15 @@ impl Set {
             }
         };
         let changed = self.watches.extract_if(range, |_, watch| watch.value.as_ref() != value);
-        fired.extend(changed.map(|(_, watch)| (watch.notify, version)));
+        for ((_, key, _), watch) in changed {
+            self.bytes -= watch_bytes(&key, watch.value.as_ref());
+            fired.push((watch.notify, version));
+        }
     }
+}
+
+fn watch_bytes(key: &Bytes, value: Option<&Bytes>) -> usize {
+    WATCH_OVERHEAD_BYTES + key.len() + value.map_or(0, Bytes::len)
 }
 
 /// Where the watches on one key are.
@@ -169,7 +195,8 @@ mod tests {
     impl Bench {
         fn new(count_max: usize) -> Self {
             let (sender, told) = mpsc::channel();
-            Self { watches: Arc::new(Watches::new(count_max)), sender, told }
+            let bounds = WatchBounds { count_max, bytes_max: 3 * (WATCH_OVERHEAD_BYTES + 2) };
+            Self { watches: Arc::new(Watches::new(bounds)), sender, told }
         }
 
         fn watch(&self, key: &'static str, value: Option<&'static str>) -> Result<u64, Error> {
@@ -192,7 +219,7 @@ mod tests {
         ]);
         assert_eq!(bench.told.try_recv(), Ok(("a", Ok(Version(20)))));
         assert_eq!(bench.told.try_recv(), Ok(("b", Ok(Version(30)))));
-        assert_eq!(bench.watches.len(), 0);
+        assert_eq!((bench.watches.len(), bench.watches.set.lock().bytes), (0, 0));
     }
 
     #[test]
@@ -214,6 +241,8 @@ mod tests {
         let id = bench.watch("a", None).unwrap();
         assert_eq!(bench.watch("b", None).unwrap_err().code, ErrorCode::TOO_MANY_WATCHES);
         assert!(bench.watches.remove(SPACE, &Bytes::from("a"), id).is_some());
+        let long = "x".repeat(1_000).leak();
+        assert_eq!(bench.watch("b", Some(long)).unwrap_err().code, ErrorCode::TOO_MANY_WATCHES);
         bench.watch("b", None).unwrap();
         bench.watches.close();
         let (key, told) = bench.told.try_recv().unwrap();

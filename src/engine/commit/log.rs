@@ -7,6 +7,7 @@ use plinth_protocol::{Durability, ErrorCode, Version};
 use super::{hand_off::Handed, publish::BatchNumber};
 use crate::{
     engine::{
+        directory::DataDirectory,
         options::DurabilityMode,
         shared::Shared,
         stats::add,
@@ -67,6 +68,8 @@ pub(crate) struct LogStage {
     unsynced_since_micros: Option<u64>,
     has_unsynced: bool,
     sync_interval: Duration,
+    /// Nobody else may open the directory while this may write.
+    _directory: Arc<DataDirectory>,
 }
 
 /// What a step of the stage did.
@@ -78,12 +81,19 @@ pub(crate) enum Step {
 }
 
 impl LogStage {
-    pub(crate) fn new(shared: Arc<Shared>, log: Log) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, log: Log, directory: Arc<DataDirectory>) -> Self {
         let sync_interval = match shared.options.durability {
             DurabilityMode::Interval(interval) => interval,
             DurabilityMode::Sync | DurabilityMode::None => shared.options.lowered_sync_interval,
         };
-        Self { shared, log, unsynced_since_micros: None, has_unsynced: false, sync_interval }
+        Self {
+            shared,
+            log,
+            unsynced_since_micros: None,
+            has_unsynced: false,
+            sync_interval,
+            _directory: directory,
+        }
     }
 
     /// Takes one job and carries it out, or syncs what is due; waits up to `limit` for a job.

@@ -209,12 +209,12 @@ fn a_change_is_seen_by_the_watch_or_by_its_own_read() {
     use plinth_protocol::KeyspaceId;
 
     use crate::engine::{
-        watch::Watches,
+        watch::{WatchBounds, Watches},
         write::{CommittedTransaction, Write},
     };
 
     check(|| {
-        let watches = Arc::new(Watches::new(9));
+        let watches = Arc::new(Watches::new(WatchBounds { count_max: 9, bytes_max: 1_000 }));
         let publisher = Arc::new(Publisher::<()>::new(Version(0)));
         let fired = Arc::new(AtomicBool::new(false));
         let commit = {
