@@ -17,9 +17,7 @@ use plinth_protocol::{ConflictRange, KeyspaceId, Version};
 use self::steps::Page;
 use super::key::{KeyBuf, KeyRef};
 
-/// Pages that are tidied at each expiry, beside those for what was inserted since the last.
-const PAGES_TIDIED_MIN: usize = 2;
-/// Insertions for which one page is tidied. A page has some forty steps, so that each insertion
+/// Insertions for which expiry tidies one page. A page has some forty steps, so that each insertion
 /// pays for looking at five.
 const INSERTIONS_PER_PAGE: usize = 8;
 /// Pages of overwritten history that each insertion frees. An insertion makes less than one.
@@ -124,7 +122,7 @@ impl ConflictIndex {
     /// Forgets what was written at or before `oldest`, in its time.
     pub fn expire(&mut self, oldest: Version) {
         self.oldest = self.oldest.max(oldest);
-        let pages = PAGES_TIDIED_MIN + self.insertions / INSERTIONS_PER_PAGE;
+        let pages = self.insertions / INSERTIONS_PER_PAGE;
         self.insertions %= INSERTIONS_PER_PAGE;
         if self.newest <= self.oldest {
             // All of it is past.
@@ -135,8 +133,8 @@ impl ConflictIndex {
             let next = self.root.tidy(self.next_tidied.as_ref(), self.oldest);
             self.next_tidied = next.unwrap_or_else(first_key);
             self.root.shed_levels();
-            self.free_some();
         }
+        self.free_some();
     }
 
     fn free_some(&mut self) {
