@@ -105,10 +105,7 @@ pub(crate) fn recover(options: EngineOptions) -> Result<Recovered, OpenError> {
             seed: options.seed,
             ..options.log.clone()
         },
-        &mut |record| {
-            replay.record(record);
-            Ok(())
-        },
+        &mut |record| replay.record(record),
     )
     .map_err(OpenError::Log)?;
     tracing::info!(?report, newest = replay.newest.0, "the log is replayed");
@@ -136,20 +133,24 @@ struct Replay {
 }
 
 impl Replay {
-    fn record(&mut self, record: LogRecord) {
+    fn record(&mut self, record: LogRecord) -> Result<(), LogError> {
         match record {
             LogRecord::Batch(transactions) => {
-                for transaction in &transactions {
-                    self.transaction(transaction);
-                }
+                transactions.iter().try_for_each(|transaction| self.transaction(transaction))
             }
-            LogRecord::Ceiling(ceiling) => self.ceiling = self.ceiling.max(ceiling),
+            LogRecord::Ceiling(ceiling) => {
+                self.ceiling = self.ceiling.max(ceiling);
+                Ok(())
+            }
         }
     }
 
-    fn transaction(&mut self, transaction: &CommittedTransaction) {
+    /// Applies a transaction. Each has a version of its own: one that has not is none of ours.
+    fn transaction(&mut self, transaction: &CommittedTransaction) -> Result<(), LogError> {
         let CommittedTransaction { version, order, .. } = *transaction;
-        debug_assert!(version > self.newest, "the log keeps the order");
+        if version <= self.newest {
+            return Err(LogError::OutOfOrder { version, after: self.newest });
+        }
         self.newest = version;
         self.writer.apply(version, order, &transaction.writes);
         if let Some(id) = &transaction.idempotency_id {
@@ -163,6 +164,7 @@ impl Replay {
             self.writer.set_horizon(version);
             while self.writer.maintain() {}
         }
+        Ok(())
     }
 
     /// The version to go on after, and the ceiling to make durable before that.

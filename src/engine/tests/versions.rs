@@ -2,7 +2,11 @@
 
 use super::*;
 use crate::{
-    engine::Stage,
+    engine::{
+        Stage,
+        wal::{Log, LogError, RecordEncoder},
+        write::CommittedTransaction,
+    },
     vfs::sim::{Keep, KeepNames},
 };
 
@@ -89,4 +93,31 @@ fn a_small_reserve_of_versions_is_renewed_without_end() {
         assert!(version > last && version <= engine.stats().ceiling);
         last = version;
     }
+}
+
+#[test]
+fn transactions_that_share_a_version_in_the_log_are_refused_by_name() {
+    let bench = Bench::new();
+    let options = bench.options();
+    let engine = bench.open();
+    let last = engine.read_version();
+    let database_id = engine.database_id().0;
+    drop(engine);
+    let log = LogOptions { database_id, ..options.log };
+    let (mut log, _) =
+        Log::recover(&options.vfs, Path::new("/data/log"), log, &mut |_| Ok(())).unwrap();
+    let shared = |order| CommittedTransaction {
+        version: Version(last.0 + (1 << 40)),
+        order,
+        idempotency_id: None,
+        committed_at_ms: 0,
+        writes: Vec::new(),
+    };
+    let mut records = RecordEncoder::new();
+    records.batch(&[shared(0), shared(1)]).unwrap();
+    log.append(&mut records).unwrap();
+    log.sync().unwrap();
+    drop(log);
+    let error = Engine::open(bench.options()).unwrap_err();
+    assert!(matches!(error, OpenError::Log(LogError::OutOfOrder { .. })), "{error}");
 }

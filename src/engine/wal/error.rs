@@ -120,8 +120,7 @@ impl fmt::Display for LogError {
             ),
             Self::OutOfOrder { version, after } => write!(
                 f,
-                "version {version} can't be logged, because it is not above version {after}, which \
-                 comes before it"
+                "version {version} follows version {after} in the log, and is not above it"
             ),
             Self::Stopped { failure } => write!(
                 f,
