@@ -96,9 +96,16 @@ impl ServerContext {
         let counts = &self.statistics;
         let micros = |latency: Duration| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         let latency = &engine.commit_latency;
+        // Through whichever door they came; transactions that only read never come here.
+        let asked = engine.commits
+            + engine.conflicts
+            + engine.too_old
+            + engine.failures
+            + engine.overloads
+            + engine.repeats;
         let statistics = [
             ("active_transactions", held.open),
-            ("total_transactions", held.begun + count(&counts.commits_received)),
+            ("total_transactions", asked + held.open + held.aborted + held.expired),
             ("committed_transactions", engine.commits),
             ("aborted_transactions", held.aborted + held.expired),
             ("conflict_errors", engine.conflicts),

@@ -12,7 +12,6 @@ pub(super) struct Statistics {
     pub(super) requests_total: AtomicU64,
     pub(super) requests_failed: AtomicU64,
     pub(super) reads_total: AtomicU64,
-    pub(super) commits_received: AtomicU64,
     pub(super) input_bytes: AtomicU64,
     pub(super) output_bytes: AtomicU64,
 }
@@ -23,7 +22,6 @@ pub(super) struct Tally {
     pub(super) requests: u64,
     pub(super) failed: u64,
     pub(super) reads: u64,
-    pub(super) commits: u64,
     pub(super) input_bytes: u64,
     pub(super) output_bytes: u64,
 }
@@ -31,13 +29,11 @@ pub(super) struct Tally {
 impl Statistics {
     /// Adds what a connection has counted.
     pub(super) fn add(&self, tally: &mut Tally) {
-        let Tally { requests, failed, reads, commits, input_bytes, output_bytes } =
-            std::mem::take(tally);
+        let Tally { requests, failed, reads, input_bytes, output_bytes } = std::mem::take(tally);
         for (sum, count) in [
             (&self.requests_total, requests),
             (&self.requests_failed, failed),
             (&self.reads_total, reads),
-            (&self.commits_received, commits),
             (&self.input_bytes, input_bytes),
             (&self.output_bytes, output_bytes),
         ] {

@@ -53,6 +53,11 @@ fn a_person_sets_and_gets() {
     assert_eq!(terminal.ask("get nothing"), "(none)");
     assert!(terminal.ask("frobnicate").starts_with("error 8061 unknown_command"));
     assert_eq!(server.greet().get("greeting").as_deref(), Some(&b"hello"[..]));
+    terminal.send(b"info\nquit\n");
+    let info = terminal.rest();
+    for counted in ["committed_transactions 1\n", "total_transactions 1\n"] {
+        assert!(info.contains(counted), "not in the info: {counted}{info}");
+    }
 }
 
 #[test]

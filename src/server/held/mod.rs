@@ -50,7 +50,6 @@ pub(super) struct HeldTransactions {
 pub(super) struct Usage {
     pub(super) open: u64,
     pub(super) bytes: u64,
-    pub(super) begun: u64,
     pub(super) aborted: u64,
     pub(super) expired: u64,
 }
@@ -116,7 +115,6 @@ impl HeldTransactions {
         table.bytes += TRANSACTION_BYTES;
         let entry = Entry { held: Arc::clone(&held), bytes: TRANSACTION_BYTES };
         table.open.insert(held.id, entry);
-        table.usage.begun += 1;
         drop(table);
         if is_first {
             self.sooner.notify_one();

@@ -207,7 +207,6 @@ impl Session {
     }
 
     fn begin_commit(&mut self, to: ReplyTo, commit: Commit) {
-        self.tally.commits += 1;
         let sink: Arc<dyn CommitSink> = Arc::<super::Mailbox>::clone(&self.mailbox);
         match self.context.engine.submit(commit, sink, to.token()) {
             Ok(()) => self.in_flight += 1,
