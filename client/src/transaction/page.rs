@@ -165,14 +165,14 @@ impl<B: Backend> Transaction<B> {
         read: RangeRead,
         is_snapshot: bool,
     ) -> Result<Page, Error> {
-        let (source, read, page_bytes) = {
+        let page_bytes = read.page_bytes()?;
+        let (source, read) = {
             let mut state = self.admitted()?;
             for selector in [&read.begin, &read.end] {
                 if selector.key.as_ref() > state.max_read_key() {
                     return Err(outside(&selector.key));
                 }
             }
-            let page_bytes = read.page_bytes()?;
             let limits = self.limits();
             let cut = |selector: KeySelector| {
                 let key = state.cut_end(selector.key, &limits);
@@ -183,7 +183,7 @@ impl<B: Backend> Transaction<B> {
                 return Ok(Page::default());
             }
             let source = Source::new(self, &mut state, is_snapshot);
-            (source, RangeRead { begin, end, ..read }, page_bytes)
+            (source, RangeRead { begin, end, ..read })
         };
         let is_plain = read.begin.offset == 1 && read.end.offset == 1;
         let widest = if is_plain {

@@ -165,16 +165,17 @@ impl<S: Snapshot> State<S> {
         self.ended.clone().map_or(Ok(()), Err)
     }
 
-    /// Whether a call that can fail may go on: not ended, not used up, no error stored.
+    /// Whether a call that can fail may go on: no error stored, not ended, not used up. A stored
+    /// error comes first, as it does in FoundationDB.
     pub(super) fn admit(&mut self) -> Result<(), Error> {
         self.check_deadline();
-        if let Some(error) = &self.ended {
+        if let Some(error) = self.stored_error.as_ref().or(self.ended.as_ref()) {
             return Err(error.clone());
         }
         if self.is_used_up {
             return Err(self.misuse());
         }
-        self.stored_error.clone().map_or(Ok(()), Err)
+        Ok(())
     }
 
     /// The transaction was used during or after its commit: that fails, and with the protection on
@@ -187,9 +188,17 @@ impl<S: Snapshot> State<S> {
         error
     }
 
-    /// Whether a call that returns nothing does anything.
+    /// Whether a call that returns nothing does anything. After a cancel it still does: what is
+    /// wrong with it is stored, and comes out of the next call that can fail.
     pub(super) fn admits_void_call(&mut self) -> bool {
-        self.admit().is_ok()
+        self.check_deadline();
+        if self.is_used_up {
+            if self.ended.is_none() {
+                self.misuse();
+            }
+            return false;
+        }
+        self.stored_error.is_none()
     }
 
     pub(super) fn store_error(&mut self, error: impl Into<Error>) {
