@@ -25,7 +25,7 @@ pub type Page = RangeChunk;
 
 /// The most bytes of a page that nothing else bounds.
 const SERIAL_BYTES: usize = 80_000;
-/// The most bytes of a page in `Exact` mode: it ends by its own limits, so this is only a net.
+/// The bytes that end a page in `Iterator` mode, by iteration; the last one stays.
 const ITERATOR_BYTES: [usize; 10] =
     [4096, 6144, 9216, 13824, 20736, 31104, 46656, 69984, 80_000, 120_000];
 
