@@ -10,14 +10,18 @@ pub mod directory;
 mod facade;
 pub(crate) mod idempotency;
 mod key;
+#[expect(dead_code, reason = "the layers below the memtable come next")]
+mod layer;
 mod memtable;
 mod options;
 mod pin;
+pub mod read_error;
 mod reader;
 mod recovery;
 mod shared;
 mod stats;
 pub mod store;
+pub mod table;
 pub(crate) mod version_clock;
 mod visible;
 pub mod wal;

@@ -5,7 +5,11 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 use plinth_protocol::{Error, ErrorCode, KeyRange, KeySelector, KeyspaceId, Version};
 
-use super::store::{Found, ReadError, Reader};
+use super::{
+    read_error::ReadError,
+    store::{Found, Reader},
+    table::TableError,
+};
 
 /// A short look at the database: see [`Engine::reader`](super::Engine::reader).
 ///
@@ -73,5 +77,10 @@ impl EngineReader {
 fn to_error(error: &ReadError) -> Error {
     match error {
         ReadError::TooOld { .. } => ErrorCode::TRANSACTION_TOO_OLD.into(),
+        ReadError::Cold => Error::new(ErrorCode::IO_ERROR, error.to_string()),
+        ReadError::Table(TableError::File { .. }) => {
+            Error::new(ErrorCode::IO_ERROR, error.to_string())
+        }
+        ReadError::Table(_) => Error::new(ErrorCode::STORAGE_DAMAGED, error.to_string()),
     }
 }

@@ -6,7 +6,6 @@
 //! late, and is told so, but is never wrong.
 
 use std::{
-    fmt,
     ops::ControlFlow,
     sync::{
         Arc,
@@ -22,6 +21,7 @@ use plinth_protocol::{
 use super::{
     key::KeyRef,
     memtable::{Direction, Memtable, MemtableWriter, ReadGuard, bounds},
+    read_error::ReadError,
     visible::Stamp,
     write::Write,
 };
@@ -45,33 +45,6 @@ pub struct Found<'a> {
     /// The version that wrote it.
     pub version: Version,
 }
-
-/// Why a read got no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ReadError {
-    /// What the version saw is no longer kept.
-    TooOld {
-        /// The version of the read.
-        version: Version,
-        /// The oldest version that can be read.
-        horizon: Version,
-    },
-}
-
-impl fmt::Display for ReadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooOld { version, horizon } => write!(
-                f,
-                "version {version} can no longer be read; the oldest that can is {horizon}: \
-                 begin again at a newer version"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for ReadError {}
 
 /// What a store holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -42,10 +42,10 @@ use plinth_protocol::{KeyspaceId, Version};
 use self::{
     index::PointIndex,
     node::{NodeRef, RecordRef},
-    tombstones::{Cover, RangeTombstones, Span},
+    tombstones::{Cover, RangeTombstones},
     tree::Tree,
 };
-use super::{key::KeyRef, visible::Stamp};
+use super::{key::KeyRef, layer::Span, visible::Stamp};
 
 /// What readers share with the writer.
 #[derive(Debug)]

@@ -15,6 +15,7 @@ use plinth_protocol::Version;
 use super::reclaim::{Owned, ReadGuard};
 use crate::engine::{
     key::{KeyBuf, KeyRef},
+    layer::Span,
     visible::Stamp,
 };
 
@@ -36,27 +37,6 @@ struct Spans {
     chunks: Vec<Arc<[Boundary]>>,
     /// Boundaries where a tombstone begins.
     covered: usize,
-}
-
-/// Neighbouring keys under the same tombstone, or under none.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Span<'g> {
-    /// The first key; none if the span has no beginning.
-    pub(super) begin: Option<KeyRef<'g>>,
-    /// The first key after; none if the span has no end.
-    pub(super) end: Option<KeyRef<'g>>,
-    /// The newest range clear.
-    pub(super) stamp: Option<Stamp>,
-}
-
-impl Span<'_> {
-    /// All keys, under nothing.
-    pub(super) const ALL: Self = Self { begin: None, end: None, stamp: None };
-
-    /// Whether the key is within.
-    pub(super) fn contains(&self, key: KeyRef<'_>) -> bool {
-        self.begin.is_none_or(|begin| begin <= key) && self.end.is_none_or(|end| key < end)
-    }
 }
 
 impl Spans {
