@@ -163,6 +163,14 @@ error_codes! {
         "The server can't be reached", "check the address and that the server runs";
     8071 WRONG_PEER "wrong_peer",
         "What answers at the address is not a Plinth server", "check the address";
+    8080 JOB_NOT_FOUND "job_not_found",
+        "The server remembers no job with this number", "ask for all jobs to see their numbers";
+    8081 UNKNOWN_JOB "unknown_job",
+        "The server has no such kind of job", "see protocol/SPEC.md for the kinds";
+    8082 TOO_MANY_JOBS "too_many_jobs",
+        "The server runs as many jobs as it may", "wait until one has ended, or cancel one";
+    8083 JOB_REFUSED "job_refused",
+        "The job can't be done with this argument", "choose another argument";
 }
 
 impl ErrorCode {

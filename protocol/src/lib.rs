@@ -7,6 +7,7 @@
 //! - [`hello`]: the first frame of a connection.
 //! - [`request`] and [`response`]: what the frames hold. Each message writes its fields through a
 //!   [`field::FieldSink`], so that one description serves the wire and the annotated trace.
+//! - [`job`]: long work that a server does in the background.
 //! - [`direct`]: the shortcuts of a server's hot path.
 //! - [`commit`], [`mutation`], [`range`], [`selector`], [`version`], [`keyspace`]: plain types.
 //! - [`error`]: typed error codes with FoundationDB's numbers where the meaning is the same.
@@ -24,6 +25,7 @@ pub mod error;
 pub mod field;
 pub mod frame;
 pub mod hello;
+pub mod job;
 pub mod keyspace;
 pub mod limits;
 pub mod mutation;

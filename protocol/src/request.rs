@@ -49,6 +49,9 @@ pub enum Opcode {
     TxnAddConflict = 0x35,
     TxnCommit = 0x36,
     TxnAbort = 0x37,
+    JobStart = 0x40,
+    Jobs = 0x41,
+    JobCancel = 0x42,
 }
 
 impl Opcode {
@@ -58,7 +61,7 @@ impl Opcode {
     pub const ERROR: u8 = 0xFF;
 
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::Hello,
         Self::Ping,
         Self::ServerInfo,
@@ -83,6 +86,9 @@ impl Opcode {
         Self::TxnAddConflict,
         Self::TxnCommit,
         Self::TxnAbort,
+        Self::JobStart,
+        Self::Jobs,
+        Self::JobCancel,
     ];
 
     /// The opcode with this number.
@@ -97,8 +103,8 @@ impl Opcode {
 }
 
 /// The opcodes by their numbers, for one look a frame.
-static BY_CODE: [Option<Opcode>; 64] = {
-    let mut by_code = [None; 64];
+static BY_CODE: [Option<Opcode>; 128] = {
+    let mut by_code = [None; 128];
     let mut at = 0;
     while at < Opcode::ALL.len() {
         by_code[Opcode::ALL[at] as usize] = Some(Opcode::ALL[at]);
@@ -307,6 +313,24 @@ pub enum Request {
         /// Which.
         transaction: TransactionId,
     },
+    /// Has the server do long work in the background. Asked for what is under way already, the
+    /// server answers that job.
+    JobStart {
+        /// What to do, by name: `backup`, …
+        kind: Bytes,
+        /// What to do it with: the backup's name, …
+        argument: Bytes,
+    },
+    /// Asks how jobs stand.
+    Jobs {
+        /// Which one; 0 for all that the server remembers.
+        job: u64,
+    },
+    /// Ends a job before it is done. One that has ended is left as it is.
+    JobCancel {
+        /// Which.
+        job: u64,
+    },
 }
 
 /// Why a frame is not a request.
@@ -368,6 +392,9 @@ impl Request {
             Self::TxnAddConflict { .. } => Opcode::TxnAddConflict,
             Self::TxnCommit { .. } => Opcode::TxnCommit,
             Self::TxnAbort { .. } => Opcode::TxnAbort,
+            Self::JobStart { .. } => Opcode::JobStart,
+            Self::Jobs { .. } => Opcode::Jobs,
+            Self::JobCancel { .. } => Opcode::JobCancel,
         }
     }
 
@@ -454,6 +481,11 @@ impl Request {
             Self::TxnCommit { transaction } | Self::TxnAbort { transaction } => {
                 sink.raw("transaction", transaction);
             }
+            Self::JobStart { kind, argument } => {
+                sink.bytes("kind", kind);
+                sink.bytes("argument", argument);
+            }
+            Self::Jobs { job } | Self::JobCancel { job } => sink.u64("job", *job),
         }
     }
 
@@ -552,6 +584,11 @@ impl Request {
             },
             Opcode::TxnCommit => Self::TxnCommit { transaction: read_transaction(fields)? },
             Opcode::TxnAbort => Self::TxnAbort { transaction: read_transaction(fields)? },
+            Opcode::JobStart => {
+                Self::JobStart { kind: fields.bytes("kind")?, argument: fields.bytes("argument")? }
+            }
+            Opcode::Jobs => Self::Jobs { job: fields.u64("job")? },
+            Opcode::JobCancel => Self::JobCancel { job: fields.u64("job")? },
         })
     }
 }

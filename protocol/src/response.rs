@@ -9,6 +9,7 @@ use crate::{
     field::{FieldError, FieldReader, FieldSink},
     frame::{Flags, Frame},
     hello::HelloReply,
+    job::{JOB_BYTES_MIN, Job},
     limits::ERROR_MESSAGE_BYTES_MAX,
     request::{Opcode, TransactionId},
     version::Version,
@@ -145,6 +146,16 @@ pub enum Response {
         /// Milliseconds since 1970 at which it expires.
         expires_at_ms: u64,
     },
+    /// To the start of a job: it runs.
+    JobStart {
+        /// Its number.
+        job: u64,
+    },
+    /// To the question how jobs stand.
+    Jobs {
+        /// The one asked for, or all that are remembered, oldest first.
+        jobs: Vec<Job>,
+    },
     /// To anything that failed.
     Error(Error),
 }
@@ -190,6 +201,8 @@ impl Response {
             Self::Pin { .. } => Opcode::Pin.response(),
             Self::CommitStatus { .. } => Opcode::CommitStatus.response(),
             Self::TxnBegin { .. } => Opcode::TxnBegin.response(),
+            Self::JobStart { .. } => Opcode::JobStart.response(),
+            Self::Jobs { .. } => Opcode::Jobs.response(),
             Self::Error(_) => Opcode::ERROR,
         }
     }
@@ -249,6 +262,8 @@ impl Response {
                 sink.u64("version", version.0);
                 sink.u64("expires_at_ms", *expires_at_ms);
             }
+            Self::JobStart { job } => sink.u64("job", *job),
+            Self::Jobs { jobs } => sink.list("jobs", jobs, |sink, job| job.write(sink)),
             Self::Error(error) => write_error(sink, error),
         }
     }
@@ -280,7 +295,8 @@ impl Response {
             | Opcode::Unpin
             | Opcode::TxnWrite
             | Opcode::TxnAddConflict
-            | Opcode::TxnAbort => Self::Done(opcode),
+            | Opcode::TxnAbort
+            | Opcode::JobCancel => Self::Done(opcode),
             Opcode::ReadVersion => Self::ReadVersion { version: read_version(fields, "version")? },
             Opcode::Get => Self::Get {
                 version: read_version(fields, "version")?,
@@ -330,6 +346,8 @@ impl Response {
                 version: read_version(fields, "version")?,
                 expires_at_ms: fields.u64("expires_at_ms")?,
             },
+            Opcode::JobStart => Self::JobStart { job: fields.u64("job")? },
+            Opcode::Jobs => Self::Jobs { jobs: fields.list("jobs", JOB_BYTES_MIN, Job::read)? },
         })
     }
 }

@@ -23,12 +23,12 @@ use plinth_protocol::{
 
 use super::{
     Exit,
-    place::{Errand, Place, parse_bytes},
+    place::{Errand, Host, Place, parse_bytes},
     progress::{self, megabytes},
     report_error,
     rows::{Format, write_row},
 };
-use crate::server::text::{escape::escape_into, session::InfoSource};
+use crate::server::text::escape::escape_into;
 
 /// What is asked for at once.
 const CHUNK_BYTES: u32 = 1 << 20;
@@ -106,12 +106,7 @@ impl Arguments {
 }
 
 impl Errand for Arguments {
-    async fn run<B: Backend>(
-        self,
-        database: Database<B>,
-        keyspace: KeyspaceId,
-        _: InfoSource,
-    ) -> Exit {
+    async fn run<B: Backend>(self, database: Database<B>, keyspace: KeyspaceId, _: Host) -> Exit {
         if self.format() == Format::Stanzas {
             return progress::usage_error("stanzas can be imported only: say jsonl or tsv");
         }

@@ -6,6 +6,7 @@
 pub mod bench;
 pub mod export;
 pub mod import;
+mod jobs;
 mod place;
 mod progress;
 pub mod rows;

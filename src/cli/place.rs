@@ -6,10 +6,10 @@ use bytes::Bytes;
 use plinth_client::{Backend, Database};
 use plinth_protocol::{Error, ErrorCode, KeyspaceId, response::ServerInfo};
 
-use super::{Exit, report_error, target::Target};
+use super::{Exit, jobs::jobs_of, report_error, target::Target};
 use crate::{
     engine::EngineStats,
-    server::text::{InfoSource, escape::unescape},
+    server::text::{InfoSource, JobSource, escape::unescape, jobs::no_jobs},
 };
 
 /// Where the data is.
@@ -26,6 +26,12 @@ pub struct Place {
     pub keyspace: Option<String>,
 }
 
+/// Who answers what isn't asked of the database itself.
+pub(super) struct Host {
+    pub(super) info: InfoSource,
+    pub(super) jobs: JobSource,
+}
+
 /// What is to be done there, whatever the database stands on.
 pub(super) trait Errand {
     /// Does it.
@@ -33,7 +39,7 @@ pub(super) trait Errand {
         self,
         database: Database<B>,
         keyspace: KeyspaceId,
-        info: InfoSource,
+        host: Host,
     ) -> impl Future<Output = Exit>;
 }
 
@@ -64,7 +70,8 @@ impl Place {
                         let backend = backend.clone();
                         Box::pin(async move { backend.server_info().await })
                     });
-                    self.run_on(database, errand, info).await
+                    let jobs = jobs_of(database.backend());
+                    self.run_on(database, errand, Host { info, jobs }).await
                 }
                 Err(error) => report_error(&error),
             },
@@ -78,7 +85,8 @@ impl Place {
             let info = embedded_info(&told.stats(), opened);
             Box::pin(async move { Ok(info) })
         });
-        let exit = self.run_on(database, errand, info).await;
+        let host = Host { info, jobs: no_jobs() };
+        let exit = self.run_on(database, errand, host).await;
         engine.close();
         exit
     }
@@ -87,14 +95,14 @@ impl Place {
         &self,
         database: Database<B>,
         errand: impl Errand,
-        info: InfoSource,
+        host: Host,
     ) -> Exit {
         let keyspace = match &self.keyspace {
             None => Ok(KeyspaceId::DEFAULT),
             Some(name) => database.open_keyspace(name).await.map(|keyspace| keyspace.id),
         };
         match keyspace {
-            Ok(keyspace) => errand.run(database, keyspace, info).await,
+            Ok(keyspace) => errand.run(database, keyspace, host).await,
             Err(error) => report_error(&error),
         }
     }

@@ -81,6 +81,9 @@ settings! {
     listen: String, "PLINTH_LISTEN", "HOST:PORT";
     /// The directory that holds the data; created if it isn't there [default: plinth-data]
     data_dir: PathBuf, "PLINTH_DATA_DIR", "DIR";
+    /// Backups are written below this directory and nowhere else [default: backups in the data
+    /// directory]
+    backup_dir: PathBuf, "PLINTH_BACKUP_DIR", "DIR";
     /// When a commit is answered: 'sync', once it is on the disk; 'interval=MS', at once, the disk
     /// being synced that often; 'none', at once [default: sync]
     durability: DurabilitySetting, "PLINTH_DURABILITY", "MODE";
@@ -207,6 +210,7 @@ impl Settings {
         Ok(ServerConfig {
             listen: self.listen.clone().unwrap_or(default.listen),
             limits: self.server_limits(&default.limits)?,
+            backup_directory: self.backup_dir.clone(),
             shutdown_timeout: millis(self.shutdown_timeout_ms, default.shutdown_timeout),
         })
     }

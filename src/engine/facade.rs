@@ -1,6 +1,6 @@
 //! The engine as its users hold it: one cheap handle for reads, commits, watches and pins.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use plinth_protocol::{
@@ -194,6 +194,11 @@ impl Engine {
     /// The name that the database got when its directory was created.
     pub fn database_id(&self) -> DatabaseId {
         self.inner.directory.database_id()
+    }
+
+    /// The data directory.
+    pub fn directory(&self) -> &Path {
+        self.inner.directory.path()
     }
 
     /// Whether the log has failed: reads go on, commits are refused until a restart.

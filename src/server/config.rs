@@ -4,7 +4,7 @@
 //! make the server grow without limit or wait for ever. `plinth serve --help` names each of them
 //! with its default; the defaults suit a machine with a few gigabytes.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 /// How a server is set up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,9 @@ pub struct ServerConfig {
     pub listen: String,
     /// What a client may send and take.
     pub limits: ServerLimits,
+    /// Below this, backups are written, and nowhere else; `None` for `backups` in the data
+    /// directory.
+    pub backup_directory: Option<PathBuf>,
     /// How long a stop waits for what is under way.
     pub shutdown_timeout: Duration,
 }
@@ -22,6 +25,7 @@ impl Default for ServerConfig {
         Self {
             listen: "127.0.0.1:4500".to_owned(),
             limits: ServerLimits::default(),
+            backup_directory: None,
             shutdown_timeout: Duration::from_secs(10),
         }
     }

@@ -10,11 +10,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use plinth_protocol::{hello::FEATURE_CHECKSUM, limits::Limits, response::ServerInfo};
+use plinth_protocol::{
+    Error, ErrorCode,
+    hello::FEATURE_CHECKSUM,
+    limits::Limits,
+    request::Request,
+    response::{Response, ServerInfo},
+};
 
 use super::{
-    config::ServerLimits,
+    config::{ServerConfig, ServerLimits},
     held::HeldTransactions,
+    jobs::Jobs,
     mailbox::{Event, Mailbox},
     statistics::Statistics,
     text::Allowance,
@@ -25,9 +32,10 @@ use crate::engine::Engine;
 pub(super) const HELLO_FEATURES: [&str; 1] = [FEATURE_CHECKSUM];
 
 /// What the server can do, for people and programs that look before they ask.
-const FEATURES: [&str; 8] = [
+const FEATURES: [&str; 9] = [
     "checksum",
     "commit-status",
+    "jobs",
     "keyspaces",
     "pins",
     "range-streams",
@@ -35,6 +43,9 @@ const FEATURES: [&str; 8] = [
     "text-mode",
     "watches",
 ];
+
+/// The directory of backups within the data directory, unless another is set.
+const BACKUPS: &str = "backups";
 
 /// What all connections of a server share.
 #[derive(Debug)]
@@ -45,6 +56,7 @@ pub(super) struct ServerContext {
     pub(super) protocol: Limits,
     pub(super) statistics: Statistics,
     pub(super) held: HeldTransactions,
+    pub(super) jobs: Jobs,
     /// What the open transactions of text sessions may hold together.
     pub(super) text_allowance: Allowance,
     started_at: Instant,
@@ -52,8 +64,12 @@ pub(super) struct ServerContext {
 }
 
 impl ServerContext {
-    pub(super) fn new(engine: Engine, limits: ServerLimits) -> Self {
+    pub(super) fn new(engine: Engine, config: &ServerConfig) -> Self {
+        let limits = config.limits;
+        let backups = config.backup_directory.clone();
+        let backups = backups.unwrap_or_else(|| engine.directory().join(BACKUPS));
         Self {
+            jobs: Jobs::new(engine.clone(), backups),
             held: HeldTransactions::new(engine.clone(), limits),
             text_allowance: Allowance::new(limits.transactions_bytes_max),
             protocol: engine.limits(),
@@ -86,6 +102,15 @@ impl ServerContext {
         for mailbox in mailboxes {
             mailbox.send(Event::Stop);
         }
+    }
+
+    /// Carries out a request about jobs, aside of the threads that serve.
+    pub(super) async fn answer_about_jobs(
+        self: Arc<Self>,
+        request: Request,
+    ) -> Result<Response, Error> {
+        let answered = tokio::task::spawn_blocking(move || self.jobs.answer(&request)).await;
+        answered.unwrap_or_else(|_| Err(ErrorCode::SHUTTING_DOWN.into()))
     }
 
     /// What the server says of itself.
@@ -139,6 +164,7 @@ impl ServerContext {
             ("output_bytes", count(&counts.output_bytes)),
             ("transactions_held_bytes", held.bytes),
             ("transactions_expired", held.expired),
+            ("jobs_running", self.jobs.running()),
         ];
         ServerInfo {
             server_version: Bytes::from_static(env!("CARGO_PKG_VERSION").as_bytes()),

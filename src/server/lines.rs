@@ -14,7 +14,7 @@ use super::{
     context::ServerContext,
     mailbox::{Event, Mailbox},
     statistics::Tally,
-    text::{Answer, InfoSource, TextSession},
+    text::{Answer, InfoSource, JobSource, TextSession},
     wire::{Overdue, Wake, Wants, Wire},
 };
 use crate::embedded::EngineBackend;
@@ -58,7 +58,12 @@ impl Lines {
         });
         let backend = EngineBackend::new(context.engine.clone());
         let (session, watched) = TextSession::new(backend, info);
-        let session = session.with_allowance(context.text_allowance.clone());
+        let desk = Arc::clone(&context);
+        let jobs: JobSource = Arc::new(move |request| {
+            let desk = Arc::clone(&desk);
+            Box::pin(async move { desk.answer_about_jobs(request).await })
+        });
+        let session = session.with_allowance(context.text_allowance.clone()).with_jobs(jobs);
         Self {
             context,
             wire,

@@ -75,7 +75,7 @@ impl Server {
         let fails = |error| ServerError::Listen { address: config.listen.clone(), error };
         let listener = TcpListener::bind(&config.listen).await.map_err(fails)?;
         let address = listener.local_addr().map_err(fails)?;
-        let context = Arc::new(ServerContext::new(engine, config.limits));
+        let context = Arc::new(ServerContext::new(engine, &config));
         Ok(Self { listener, address, config, context })
     }
 
@@ -122,6 +122,11 @@ impl Server {
             tasks.shutdown().await;
         }
         context.held.abort_all();
+        let jobs = Arc::clone(&context);
+        let ended = tokio::task::spawn_blocking(move || jobs.jobs.stop());
+        if timeout(config.shutdown_timeout, ended).await.is_err() {
+            tracing::warn!("a job did not end in time and is left behind");
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 //! - `wire` holds the socket, its two buffers and its deadlines;
 //! - `session` speaks the binary protocol, `lines` and [`text`] the one for people;
 //! - `held` keeps transactions for clients that can't keep their own;
+//! - `jobs` does long work in the background, such as backups;
 //! - `mailbox` brings a connection what happens elsewhere: commits decided, watches fired;
 //! - [`config`] has every bound, `statistics` counts.
 //!
@@ -21,6 +22,7 @@ pub mod text;
 mod connection;
 mod context;
 mod held;
+mod jobs;
 mod lines;
 mod listener;
 mod mailbox;

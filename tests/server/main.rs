@@ -7,6 +7,7 @@ mod harness;
 mod held;
 mod hello;
 mod hostile;
+mod jobs;
 mod limits;
 mod requests;
 mod stop;

@@ -9,12 +9,12 @@ use std::{
 
 use crate::harness::{PATIENCE, TestServer};
 
-struct Terminal {
+pub(crate) struct Terminal {
     lines: BufReader<TcpStream>,
 }
 
 impl Terminal {
-    fn connect(server: &TestServer) -> Self {
+    pub(crate) fn connect(server: &TestServer) -> Self {
         let stream = TcpStream::connect(server.address).expect("the server accepts");
         stream.set_read_timeout(Some(PATIENCE)).expect("an option that exists");
         stream.set_nodelay(true).expect("an option that exists");
@@ -31,7 +31,7 @@ impl Terminal {
         line.trim_end().to_owned()
     }
 
-    fn ask(&mut self, line: &str) -> String {
+    pub(crate) fn ask(&mut self, line: &str) -> String {
         self.send(format!("{line}\n").as_bytes());
         self.line()
     }

@@ -33,6 +33,7 @@ pub use pin::TcpSnapshot;
 use plinth_protocol::{
     Commit, CommitResult, Error, ErrorCode, KeyRange, KeySelector, KeyspaceId, Version,
     frame::Frame,
+    job::Job,
     limits::Limits,
     request::{RangeOptions, Request},
     response::{Response, ServerInfo, VersionedValue},
@@ -84,6 +85,31 @@ impl TcpBackend {
     pub async fn server_info(&self) -> Result<ServerInfo, Error> {
         match self.call(&Request::ServerInfo).await? {
             Response::ServerInfo(info) => Ok(info),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// Has the server do long work in the background; the job's number. Asked for what is under way
+    /// already, it is that job's.
+    pub async fn start_job(&self, kind: Bytes, argument: Bytes) -> Result<u64, Error> {
+        match self.call(&Request::JobStart { kind, argument }).await? {
+            Response::JobStart { job } => Ok(job),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// How a job stands, or all that the server remembers, oldest first.
+    pub async fn jobs(&self, job: Option<u64>) -> Result<Vec<Job>, Error> {
+        match self.call(&Request::Jobs { job: job.unwrap_or(0) }).await? {
+            Response::Jobs { jobs } => Ok(jobs),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// Ends a job before it is done.
+    pub async fn cancel_job(&self, job: u64) -> Result<(), Error> {
+        match self.call(&Request::JobCancel { job }).await? {
+            Response::Done(_) => Ok(()),
             other => Err(self.unexpected(&other)),
         }
     }

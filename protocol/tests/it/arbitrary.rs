@@ -5,6 +5,7 @@ use plinth_protocol::{
     AtomicOp, Commit, CommitResult, ConflictRange, Durability, Error, ErrorCode, KeyRange,
     KeySelector, KeyspaceId, Mutation, MutationOp, ReadConflict, Version, WriteConflict,
     hello::{Hello, HelloReply},
+    job::{Job, JobState},
     limits::Limits,
     request::{Opcode, RangeOptions, Request, TransactionId},
     response::{KeyValue, Response, ServerInfo, VersionedValue},
@@ -225,9 +226,17 @@ fn session_request() -> impl Strategy<Value = Request> {
     ]
 }
 
+fn job_request() -> impl Strategy<Value = Request> {
+    prop_oneof![
+        (name(), bytes()).prop_map(|(kind, argument)| Request::JobStart { kind, argument }),
+        any::<u64>().prop_map(|job| Request::Jobs { job }),
+        any::<u64>().prop_map(|job| Request::JobCancel { job }),
+    ]
+}
+
 /// Any request.
 pub(crate) fn request() -> impl Strategy<Value = Request> {
-    prop_oneof![2 => plain_request(), 1 => session_request()]
+    prop_oneof![6 => plain_request(), 3 => session_request(), 1 => job_request()]
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
@@ -260,6 +269,34 @@ fn info() -> impl Strategy<Value = ServerInfo> {
     )
 }
 
+fn job() -> impl Strategy<Value = Job> {
+    let state = prop_oneof![
+        Just(JobState::Running),
+        Just(JobState::Done),
+        any::<u16>().prop_map(|code| JobState::Failed(ErrorCode(code))),
+        Just(JobState::Cancelled),
+    ];
+    (any::<[u64; 5]>(), name(), bytes(), state, name()).prop_map(
+        |(
+            [number, started_at_ms, ended_at_ms, done_bytes, total_bytes],
+            kind,
+            argument,
+            state,
+            message,
+        )| Job {
+            number,
+            kind,
+            argument,
+            state,
+            started_at_ms,
+            ended_at_ms,
+            done_bytes,
+            total_bytes,
+            message,
+        },
+    )
+}
+
 fn read_response() -> impl Strategy<Value = Response> {
     let rows = vec((bytes(), bytes()).prop_map(|(key, value)| KeyValue { key, value }), 0..6);
     let found = (bytes(), version()).prop_map(|(value, version)| VersionedValue { value, version });
@@ -286,8 +323,14 @@ fn read_response() -> impl Strategy<Value = Response> {
 }
 
 fn other_response() -> impl Strategy<Value = Response> {
-    let done =
-        [Opcode::Cancel, Opcode::Unpin, Opcode::TxnWrite, Opcode::TxnAddConflict, Opcode::TxnAbort];
+    let done = [
+        Opcode::Cancel,
+        Opcode::Unpin,
+        Opcode::TxnWrite,
+        Opcode::TxnAddConflict,
+        Opcode::TxnAbort,
+        Opcode::JobCancel,
+    ];
     let hello = (any::<u16>(), vec(name(), 0..4), name(), any::<[u8; 16]>(), limits()).prop_map(
         |(version, features, server, database_id, limits)| HelloReply {
             version,
@@ -312,6 +355,8 @@ fn other_response() -> impl Strategy<Value = Response> {
                 expires_at_ms,
             }
         ),
+        any::<u64>().prop_map(|job| Response::JobStart { job }),
+        vec(job(), 0..4).prop_map(|jobs| Response::Jobs { jobs }),
         (any::<u16>(), "\\PC{0,30}")
             .prop_map(|(code, message)| { Response::Error(Error::new(ErrorCode(code), message)) }),
     ]

@@ -7,6 +7,7 @@ use plinth_protocol::{
     field::FieldSink,
     frame::Flags,
     hello::{Hello, HelloReply},
+    job::{Job, JobState},
     limits::Limits,
     request::{Opcode, RangeOptions, Request, TransactionId},
     response::{KeyValue, Response, ServerInfo, VersionedValue},
@@ -79,6 +80,7 @@ pub(crate) fn examples() -> Vec<Example> {
     all.extend(reads());
     all.extend(commits());
     all.extend(sessions());
+    all.extend(jobs());
     all.extend(errors());
     all
 }
@@ -298,6 +300,39 @@ fn commits() -> Vec<Example> {
         request("commit-status", 17, Request::CommitStatus { idempotency_id }),
         response("commit-status-answer", 17, Response::CommitStatus { result: Some(committed()) }),
         response("commit-status-answer-unknown", 17, Response::CommitStatus { result: None }),
+    ]
+}
+
+fn jobs() -> Vec<Example> {
+    let job = Job {
+        number: 3,
+        kind: bytes("backup"),
+        argument: bytes("monday"),
+        state: JobState::Running,
+        started_at_ms: 1_800_000_000_000,
+        ended_at_ms: 0,
+        done_bytes: 4096,
+        total_bytes: 1 << 20,
+        message: Bytes::new(),
+    };
+    let failed = Job {
+        state: JobState::Failed(ErrorCode::IO_ERROR),
+        ended_at_ms: 1_800_000_001_500,
+        message: bytes("the disk is full"),
+        ..job.clone()
+    };
+    vec![
+        request(
+            "job-start",
+            26,
+            Request::JobStart { kind: bytes("backup"), argument: bytes("monday") },
+        ),
+        response("job-start-answer", 26, Response::JobStart { job: 3 }),
+        request("jobs", 27, Request::Jobs { job: 0 }),
+        response("jobs-answer", 27, Response::Jobs { jobs: vec![job] }),
+        response("jobs-answer-failed", 27, Response::Jobs { jobs: vec![failed] }),
+        request("job-cancel", 28, Request::JobCancel { job: 3 }),
+        response("job-cancel-answer", 28, Response::Done(Opcode::JobCancel)),
     ]
 }
 

@@ -25,11 +25,10 @@ use plinth_protocol::{Error, ErrorCode, KeyspaceId};
 use self::{batches::Reader, commits::Import};
 use super::{
     Exit,
-    place::{Errand, Place, parse_bytes},
+    place::{Errand, Host, Place, parse_bytes},
     progress, report_error,
     rows::{Format, Rows},
 };
-use crate::server::text::session::InfoSource;
 
 /// Write the rows of a file into a database.
 ///
@@ -78,12 +77,7 @@ pub fn run(arguments: Arguments) -> Exit {
 }
 
 impl Errand for Arguments {
-    async fn run<B: Backend>(
-        self,
-        database: Database<B>,
-        keyspace: KeyspaceId,
-        _: InfoSource,
-    ) -> Exit {
+    async fn run<B: Backend>(self, database: Database<B>, keyspace: KeyspaceId, _: Host) -> Exit {
         let (input, name, length) = match self.open() {
             Ok(opened) => opened,
             Err(error) => return report_error(&error),

@@ -1,13 +1,16 @@
 //! Answers as JSON, one object a line.
 //!
 //! `{"ok":true}` with `version` and `versionstamp` where there are any, `{"value":…}` with `null` for
-//! absence, `{"rows":[…],"more":…}`, `{"keyspaces":[…]}`, `{"info":{…}}`, `{"text":"…"}`,
+//! absence, `{"rows":[…],"more":…}`, `{"keyspaces":[…]}`, `{"jobs":[{…}]}`, `{"info":{…}}`, `{"text":"…"}`,
 //! `{"event":"…"}`, and `{"error":{"code":…,"name":…,"message":…,"advice":…}}`. Bytes that are not
 //! UTF-8 stand in `value_base64`, `key_base64` instead of `value`, `key`, as in `plinth export`.
 
 use serde_json::{Map, Value, json};
 
-use crate::{cli::rows::text_or_base64, server::text::answer::Answer};
+use crate::{
+    cli::{jobs::job_json, rows::text_or_base64},
+    server::text::answer::Answer,
+};
 
 /// An answer as a line; nothing for no answer.
 pub(super) fn line(answer: &Answer) -> String {
@@ -54,6 +57,8 @@ fn to_json(answer: &Answer) -> Option<Value> {
                 .collect();
             json!({ "rows": rows, "more": next.is_some() })
         }
+        Answer::JobStarted(job) => json!({ "ok": true, "job": job }),
+        Answer::Jobs(jobs) => json!({ "jobs": jobs.iter().map(job_json).collect::<Vec<_>>() }),
         Answer::Keyspaces(names) => json!({ "keyspaces": names }),
         Answer::Info(info) => {
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -16,14 +16,14 @@ use tokio::{sync::mpsc, task::block_in_place};
 
 use super::{
     Exit,
-    place::{Errand, Place},
+    place::{Errand, Host, Place},
     report_error,
 };
 use crate::server::text::{
     answer::Answer,
     command::line_bytes_max,
     lexer::split_commands,
-    session::{InfoSource, Reply, TextSession},
+    session::{Reply, TextSession},
 };
 
 /// Talk to a database, at a prompt or from a script.
@@ -53,10 +53,11 @@ impl Errand for Arguments {
         self,
         database: Database<B>,
         keyspace: KeyspaceId,
-        info: InfoSource,
+        host: Host,
     ) -> Exit {
         let line_bytes_max = line_bytes_max(&database.limits());
-        let (mut session, events) = TextSession::new(database.backend().clone(), info);
+        let (session, events) = TextSession::new(database.backend().clone(), host.info);
+        let mut session = session.with_jobs(host.jobs);
         if let Some(name) = &self.place.keyspace {
             session.set_keyspace(name.clone(), keyspace);
         }

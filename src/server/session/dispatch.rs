@@ -106,6 +106,10 @@ impl Session {
                 let context = Arc::clone(&self.context);
                 self.answer_later(to, async move { context.held.answer(request).await });
             }
+            Request::JobStart { .. } | Request::Jobs { .. } | Request::JobCancel { .. } => {
+                let context = Arc::clone(&self.context);
+                self.work_aside(to, move |_| context.jobs.answer(&request));
+            }
         }
         Ok(())
     }

@@ -8,10 +8,14 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use plinth_protocol::{
     Error, ErrorCode, Version, Versionstamp,
+    job::Job,
     response::{KeyValue, ServerInfo},
 };
 
-use super::escape::{quote_into, quoted};
+use super::{
+    escape::{quote_into, quoted},
+    jobs::write_job,
+};
 
 /// What a command comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +37,10 @@ pub enum Answer {
     Keyspaces(Vec<String>),
     /// What the server says of itself.
     Info(ServerInfo),
+    /// A job runs, under this number.
+    JobStarted(u64),
+    /// How jobs stand.
+    Jobs(Vec<Job>),
     /// To a ping.
     Pong,
     /// Lines for a person.
@@ -85,6 +93,15 @@ impl Answer {
                 let _ = writeln!(text, "({})", counted(names.len(), "keyspace"));
             }
             Self::Info(info) => write_info(text, info),
+            Self::JobStarted(number) => {
+                let _ = writeln!(text, "ok job {number}");
+            }
+            Self::Jobs(jobs) => {
+                for job in jobs {
+                    write_job(text, job);
+                }
+                let _ = writeln!(text, "({})", counted(jobs.len(), "job"));
+            }
             Self::Pong => text.push_str("pong\n"),
             Self::Text(lines) => text.push_str(lines),
             Self::Failed(error) => write_error(text, error),
@@ -140,6 +157,8 @@ fn write_error(text: &mut String, error: &Error) {
 
 #[cfg(test)]
 mod tests {
+    use plinth_protocol::job::JobState;
+
     use super::*;
 
     #[test]
@@ -161,6 +180,22 @@ mod tests {
         let two = text(Answer::Rows { rows, next });
         assert!(two.ends_with("\n(2 rows, perhaps more: getrange x)\n"), "{two}");
         assert_eq!(text(Answer::Keyspaces(vec![])), "(0 keyspaces)\n");
+        assert_eq!(text(Answer::JobStarted(3)), "ok job 3\n");
+        let job = Job {
+            number: 3,
+            kind: Bytes::from("backup"),
+            argument: Bytes::from("monday"),
+            state: JobState::Failed(ErrorCode::IO_ERROR),
+            started_at_ms: 1,
+            ended_at_ms: 2,
+            done_bytes: 5,
+            total_bytes: 9,
+            message: Bytes::from("no\nroom"),
+        };
+        assert_eq!(
+            text(Answer::Jobs(vec![job])),
+            "3 backup \"monday\" failed 5 of 9 bytes \"no\\nroom\"\n(1 job)\n"
+        );
         assert_eq!(
             text(Answer::Info(ServerInfo::default())),
             "server_version \nuptime_seconds 0\nfeatures \n(3 lines)\n"

@@ -1,7 +1,7 @@
 //! Commands: what a line asks for.
 
 use bytes::Bytes;
-use plinth_protocol::{AtomicOp, Error, ErrorCode, KeySelector, MutationOp};
+use plinth_protocol::{AtomicOp, Error, ErrorCode, KeySelector, MutationOp, request::Request};
 
 use super::{
     escape::quoted,
@@ -38,6 +38,7 @@ pub(crate) enum Command {
     CreateKeyspace(String),
     DropKeyspace(String),
     Use(Option<String>),
+    Job(Request),
     Quit,
 }
 
@@ -113,6 +114,8 @@ impl Arguments {
             "dropkeyspace" => Command::DropKeyspace(self.name()?),
             "use" if self.words.is_empty() => Command::Use(None),
             "use" => Command::Use(Some(self.name()?)),
+            "jobs" => Command::Job(Request::Jobs { job: self.job_or_all()? }),
+            "canceljob" => Command::Job(Request::JobCancel { job: self.job()? }),
             "quit" => Command::Quit,
             name => match atomic(name) {
                 Some(op) => {
@@ -164,6 +167,18 @@ impl Arguments {
         }
         let (name, _) = self.keyword()?;
         help::find(&name).map(Some).ok_or_else(|| unknown(name.as_bytes(), &name))
+    }
+
+    fn job_or_all(&mut self) -> Result<u64, Error> {
+        if self.words.is_empty() { Ok(0) } else { self.job() }
+    }
+
+    fn job(&mut self) -> Result<u64, Error> {
+        let (number, column) = self.keyword()?;
+        match number.parse() {
+            Ok(number) if number > 0 => Ok(number),
+            _ => Err(self.usage_error(column, "JOB is the number of a job, as jobs lists them")),
+        }
     }
 
     fn on_or_off(&mut self) -> Result<bool, Error> {
@@ -293,6 +308,7 @@ mod tests {
                 .replace("LIMIT", "7")
                 .replace("OFFSET", "-1")
                 .replace("NUMBER", "12")
+                .replace("JOB", "12")
                 .replace("COMMAND", "get");
             let line = format!("{} {arguments}", help.name.to_uppercase());
             let line = if help.name == "setstamped" { line.replace("KEY", "\\v") } else { line };

@@ -74,6 +74,11 @@ pub const COMMANDS: &[CommandHelp] = commands! {
     "createkeyspace" "NAME", "create a keyspace, an ordered map of its own", "";
     "dropkeyspace" "NAME", "drop a keyspace with everything in it", "";
     "use" "[NAME]", "work in keyspace NAME from now on; without NAME, in the default one", "";
+    "jobs" "[JOB]",
+        "show how jobs stand: all, or the one with this number",
+        "A job is long work that the server does in the background. A line has its number, what it\n\
+         does and with what, how it stands, how far it is, and what came of it.";
+    "canceljob" "JOB", "end the job with this number before it is done", "";
     "trace" "on|off",
         "show each request as the binary protocol's frame, in hex, field by field",
         "The frames come before the answer, on lines that begin with #.";

@@ -29,6 +29,7 @@ use super::{
     command::{Command, RANGE_LIMIT_DEFAULT, RangeCommand},
     escape::quoted,
     help,
+    jobs::{self, JobSource},
     trace::{Trace, Traced},
 };
 
@@ -73,6 +74,7 @@ pub struct TextSession<B: Backend> {
     allowance: Allowance,
     database: Database<Traced<B>>,
     info: InfoSource,
+    jobs: JobSource,
     trace: Trace,
     /// The number of the last request that was traced.
     request_id: u32,
@@ -102,6 +104,7 @@ impl<B: Backend> TextSession<B> {
             allowance: Allowance::new(usize::MAX),
             database: Database::new(Traced::new(backend, trace.clone())),
             info,
+            jobs: jobs::no_jobs(),
             trace,
             request_id: 0,
             keyspace: KeyspaceId::DEFAULT,
@@ -188,6 +191,10 @@ impl<B: Backend> TextSession<B> {
             Command::CreateKeyspace(name) => self.change_catalog(Change::Create, &name).await,
             Command::DropKeyspace(name) => self.change_catalog(Change::Drop, &name).await,
             Command::Use(name) => self.use_keyspace(name).await,
+            Command::Job(request) => {
+                self.trace.record(|| request.clone());
+                (self.jobs)(request).await.and_then(jobs::answer)
+            }
             Command::Quit => Ok(Answer::Done(None, None)),
         }
     }
@@ -195,6 +202,11 @@ impl<B: Backend> TextSession<B> {
     /// Lets the open transactions of this session and of others hold no more than this together.
     pub fn with_allowance(self, allowance: Allowance) -> Self {
         Self { allowance, ..self }
+    }
+
+    /// Lets this one carry out what the session asks about jobs.
+    pub fn with_jobs(self, jobs: JobSource) -> Self {
+        Self { jobs, ..self }
     }
 
     /// Ends a transaction that has grown beyond what could be committed, or beyond what is left for
