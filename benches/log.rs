@@ -10,7 +10,7 @@ use divan::{Bencher, counter::BytesCount};
 use plinth_protocol::{KeyspaceId, Version};
 use plinthdb::{
     engine::{
-        wal::{Log, LogOptions, LogRecord, RecordEncoder},
+        wal::{Log, LogOptions, LogRecord, LogStart, RecordEncoder},
         write::{CommittedTransaction, Write},
     },
     vfs::{OsVfs, Vfs},
@@ -47,14 +47,19 @@ fn directory() -> TempDir {
 fn recover(directory: &Path) -> (Log, u64) {
     let vfs: Arc<dyn Vfs> = Arc::new(OsVfs);
     let mut transactions = 0;
-    let (log, _) =
-        Log::recover(&vfs, &directory.join("log"), LogOptions::default(), &mut |record| {
+    let (log, _) = Log::recover(
+        &vfs,
+        &directory.join("log"),
+        LogOptions::default(),
+        LogStart::default(),
+        &mut |record| {
             if let LogRecord::Batch(batch) = record {
                 transactions += batch.len() as u64;
             }
             Ok(())
-        })
-        .expect("a sound log");
+        },
+    )
+    .expect("a sound log");
     (log, transactions)
 }
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use plinth_protocol::{KeyspaceId, Version};
 use plinthdb::{
     engine::{
-        wal::{Log, LogError, LogOptions, LogRecord, RecordEncoder},
+        wal::{Log, LogError, LogOptions, LogRecord, LogStart, RecordEncoder},
         write::{CommittedTransaction, Write},
     },
     vfs::{
@@ -161,10 +161,11 @@ impl Run {
             ..LogOptions::default()
         };
         let vfs: Arc<dyn Vfs> = Arc::new(self.vfs.clone());
-        let recovered = Log::recover(&vfs, Path::new("/log"), options, &mut |record| {
-            records.push(record);
-            Ok(())
-        });
+        let recovered =
+            Log::recover(&vfs, Path::new("/log"), options, LogStart::default(), &mut |record| {
+                records.push(record);
+                Ok(())
+            });
         let is_prefix = self.appended.starts_with(&records);
         assert!(is_prefix || self.trust == Trust::Forged, "a wrong record");
         match recovered {

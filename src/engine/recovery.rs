@@ -15,7 +15,7 @@ use super::{
     shared::Shared,
     store::{Store, StoreOptions, StoreWriter},
     version_clock::versions_in,
-    wal::{Log, LogError, LogOptions, LogRecord, RecordEncoder},
+    wal::{Log, LogError, LogOptions, LogRecord, LogStart, RecordEncoder},
     write::CommittedTransaction,
 };
 
@@ -105,6 +105,7 @@ pub(crate) fn recover(options: EngineOptions) -> Result<Recovered, OpenError> {
             seed: options.seed,
             ..options.log.clone()
         },
+        LogStart::default(),
         &mut |record| replay.record(record),
     )
     .map_err(OpenError::Log)?;

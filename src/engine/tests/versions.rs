@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     engine::{
         Stage,
-        wal::{Log, LogError, RecordEncoder},
+        wal::{Log, LogError, LogStart, RecordEncoder},
         write::CommittedTransaction,
     },
     vfs::sim::{Keep, KeepNames},
@@ -105,7 +105,10 @@ fn transactions_that_share_a_version_in_the_log_are_refused_by_name() {
     drop(engine);
     let log = LogOptions { database_id, ..options.log };
     let (mut log, _) =
-        Log::recover(&options.vfs, Path::new("/data/log"), log, &mut |_| Ok(())).unwrap();
+        Log::recover(&options.vfs, Path::new("/data/log"), log, LogStart::default(), &mut |_| {
+            Ok(())
+        })
+        .unwrap();
     let shared = |order| CommittedTransaction {
         version: Version(last.0 + (1 << 40)),
         order,

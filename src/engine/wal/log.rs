@@ -8,7 +8,7 @@ use std::{
 use plinth_protocol::Version;
 
 use super::{
-    LogError, RecordEncoder,
+    LogError, RecordEncoder, Segments,
     record::Place,
     segment::{SECTOR_BYTES, SEGMENT_HEADER_BYTES, Segment, SegmentHeader, Unfinished},
 };
@@ -50,8 +50,7 @@ pub struct Log {
     previous: u32,
     /// The last version of the last batch.
     last_version: Version,
-    /// Bytes of the segments before this one.
-    older_bytes: u64,
+    segments: Arc<Segments>,
     /// The first failure; there is no way back from it.
     failure: Option<String>,
 }
@@ -62,7 +61,7 @@ pub(super) struct LogEnd {
     pub(super) position: u64,
     pub(super) previous: u32,
     pub(super) last_version: Version,
-    pub(super) older_bytes: u64,
+    pub(super) segments: Segments,
 }
 
 impl Log {
@@ -72,7 +71,7 @@ impl Log {
         directory: &Path,
         options: LogOptions,
         segment: Segment,
-        end: &LogEnd,
+        end: LogEnd,
     ) -> Self {
         let position = end.position.next_multiple_of(SECTOR_BYTES);
         Self {
@@ -84,7 +83,7 @@ impl Log {
             durable_to: position,
             previous: end.previous,
             last_version: end.last_version,
-            older_bytes: end.older_bytes,
+            segments: Arc::new(end.segments),
             failure: None,
         }
     }
@@ -117,7 +116,12 @@ impl Log {
 
     /// How many bytes the log takes, without the room ahead.
     pub fn bytes(&self) -> u64 {
-        self.older_bytes + self.position
+        self.segments.closed_bytes() + self.position
+    }
+
+    /// Which segments there are, for whoever makes the oldest ones unnecessary.
+    pub fn segments(&self) -> Arc<Segments> {
+        Arc::clone(&self.segments)
     }
 
     /// The number of the segment that is appended to.
@@ -157,7 +161,7 @@ impl Log {
         let capacity = self.options.segment_bytes.max(SEGMENT_HEADER_BYTES as u64 + bytes);
         let unfinished = Unfinished::create(&*self.vfs, &self.directory, header)?;
         let segment = unfinished.finish(&*self.vfs, &self.directory, capacity, &self.options)?;
-        self.older_bytes += self.position;
+        self.segments.rotated(number, self.last_version, self.position);
         self.segment = segment;
         self.position = SEGMENT_HEADER_BYTES as u64;
         self.durable_to = self.position;

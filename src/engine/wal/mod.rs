@@ -40,12 +40,14 @@ mod reader;
 mod record;
 mod recovery;
 mod segment;
+mod segments;
 
 pub use encoder::RecordEncoder;
 pub use error::LogError;
 pub use log::{Log, LogOptions};
 pub use record::LogRecord;
-pub use recovery::{RecoveryReport, TornTail};
+pub use recovery::{LogStart, RecoveryReport, TornTail};
+pub use segments::Segments;
 
 #[cfg(test)]
 mod tests;

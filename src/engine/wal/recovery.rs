@@ -1,8 +1,10 @@
 //! Opens the log after whatever has happened.
 //!
-//! 1. Segments that were being made are removed; they have never held anything.
-//! 2. The segments are read in order, and their records given to the caller. A segment with a
-//!    successor must end with the record that the successor's header names.
+//! 1. Segments that were being made are removed; they have never held anything. So are those before
+//!    the first one that is needed; what they held is elsewhere.
+//! 2. The segments are read in order, and their records given to the caller, but for transactions
+//!    that it has already. A segment with a successor must end with the record that the successor's
+//!    header names.
 //! 3. The last segment may have a torn tail. The place where reading ends there is damage if a
 //!    record behind it says that it had been durable, and the end of the log otherwise.
 //! 4. The last segment is written anew from the records that were read and checked, synced, and
@@ -14,6 +16,7 @@
 //! longest record and a window.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -21,26 +24,46 @@ use std::{
 use plinth_protocol::Version;
 
 use super::{
-    Log, LogError, LogOptions, LogRecord,
+    Log, LogError, LogOptions, LogRecord, Segments,
     log::LogEnd,
     reader::{ReadRecord, SegmentReader},
     segment::{
         FIRST_SEGMENT, Name, SEGMENT_HEADER_BYTES, Segment, SegmentHeader, Unfinished, segment_path,
     },
+    segments::ClosedSegment,
 };
 use crate::vfs::Vfs;
 
 /// How much of the last segment is gathered before it is written.
 const COPY_BYTES: usize = 1 << 20;
 
+/// Where recovery begins: what of the log is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogStart {
+    /// The first segment that is needed. Those before it are removed.
+    pub first_segment: u64,
+    /// Transactions up to this version are not given back: they are durable elsewhere. If it is
+    /// above zero, the first segment must be there.
+    pub flushed: Version,
+}
+
+impl Default for LogStart {
+    /// The whole log is needed.
+    fn default() -> Self {
+        Self { first_segment: FIRST_SEGMENT, flushed: Version::ZERO }
+    }
+}
+
 /// What recovery has found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecoveryReport {
-    /// How many segments there were.
+    /// How many segments were read.
     pub segments: u64,
-    /// How many records were given back.
+    /// How many segments were there and not needed.
+    pub leftovers: u64,
+    /// How many records were read.
     pub records: u64,
-    /// How many transactions were in them.
+    /// How many transactions were given back.
     pub transactions: u64,
     /// The last commit version, if there was one.
     pub last_version: Option<Version>,
@@ -65,29 +88,35 @@ pub struct TornTail {
 #[derive(Default)]
 struct Progress {
     report: RecoveryReport,
+    /// Transactions up to this version are not given back.
+    flushed: Version,
     /// The checksum of the last record.
     previous: u32,
     last_version: Version,
+    closed: BTreeMap<u64, ClosedSegment>,
 }
 
 impl Log {
     /// Opens the log in this directory, which is made if need be, and gives its records to
-    /// `replay`, oldest first. An error of `replay` ends it.
+    /// `replay`, oldest first, from `start` on. An error of `replay` ends it.
     ///
     /// The caller must keep others from using the directory.
     pub fn recover(
         vfs: &Arc<dyn Vfs>,
         directory: &Path,
         options: LogOptions,
+        start: LogStart,
         replay: &mut dyn FnMut(LogRecord) -> Result<(), LogError>,
     ) -> Result<(Self, RecoveryReport), LogError> {
         make_directory(&**vfs, directory)?;
-        let last = find_segments(&**vfs, directory)?;
-        let mut progress = Progress::default();
-        let mut older_bytes = 0;
-        for number in FIRST_SEGMENT..last.unwrap_or(FIRST_SEGMENT) {
-            let mut reader = open_segment(&**vfs, directory, number, &options, &progress)?;
-            older_bytes += reader.read_all(&mut progress, replay, |_, _| Ok(()))?;
+        let mut progress = Progress { flushed: start.flushed, ..Progress::default() };
+        let last = find_segments(&**vfs, directory, start, &mut progress)?;
+        for number in start.first_segment..last.unwrap_or(FIRST_SEGMENT) {
+            let mut reader =
+                open_segment(&**vfs, directory, number, &options, start, &mut progress)?;
+            let after = reader.header.after_version;
+            let bytes = reader.read_all(&mut progress, replay, |_, _| Ok(()))?;
+            progress.closed.insert(number, ClosedSegment { after, bytes });
         }
         let (segment, position) = match last {
             None => {
@@ -97,14 +126,16 @@ impl Log {
                 (segment, SEGMENT_HEADER_BYTES as u64)
             }
             Some(last) => {
-                let reader = open_segment(&**vfs, directory, last, &options, &progress)?;
+                let reader = open_segment(&**vfs, directory, last, &options, start, &mut progress)?;
                 renew_last(&**vfs, directory, &options, reader, &mut progress, replay)?
             }
         };
-        let Progress { mut report, previous, last_version } = progress;
-        report.segments = last.unwrap_or(0);
-        let end = LogEnd { position, previous, last_version, older_bytes };
-        Ok((Self::open(vfs, directory, options, segment, &end), report))
+        let Progress { mut report, previous, last_version, closed, .. } = progress;
+        report.segments = closed.len() as u64 + u64::from(last.is_some());
+        let header = &segment.header;
+        let segments = Segments::new(vfs, directory, closed, header.number, header.after_version);
+        let end = LogEnd { position, previous, last_version, segments };
+        Ok((Self::open(vfs, directory, options, segment, end), report))
     }
 }
 
@@ -118,19 +149,26 @@ fn make_directory(vfs: &dyn Vfs, directory: &Path) -> Result<(), LogError> {
     Ok(())
 }
 
-/// Removes unfinished segments and answers the number of the last segment; those before it are
-/// known by their names to be there.
-fn find_segments(vfs: &dyn Vfs, directory: &Path) -> Result<Option<u64>, LogError> {
+/// Removes unfinished segments and those that are not needed, and answers the number of the last
+/// segment; those between are known by their names to be there.
+fn find_segments(
+    vfs: &dyn Vfs,
+    directory: &Path,
+    start: LogStart,
+    progress: &mut Progress,
+) -> Result<Option<u64>, LogError> {
     let mut last = None;
     for name in vfs.list(directory)? {
         match Name::of(&name) {
+            Name::Segment(number) if number < start.first_segment => {
+                vfs.remove(&directory.join(name))?;
+                progress.report.leftovers += 1;
+            }
             Name::Segment(number) => {
                 // Names are sorted as their numbers are.
-                let expected = last.map_or(FIRST_SEGMENT, |last: u64| last + 1);
+                let expected = last.map_or(start.first_segment, |last: u64| last + 1);
                 if number != expected {
-                    return Err(LogError::MissingSegment {
-                        path: segment_path(directory, expected),
-                    });
+                    return Err(missing(directory, expected));
                 }
                 last = Some(number);
             }
@@ -141,32 +179,55 @@ fn find_segments(vfs: &dyn Vfs, directory: &Path) -> Result<Option<u64>, LogErro
             Name::Other => {}
         }
     }
+    if last.is_none() && start != LogStart::default() {
+        return Err(missing(directory, start.first_segment));
+    }
     Ok(last)
 }
 
-/// Opens a segment that must follow from what has been read.
+fn missing(directory: &Path, number: u64) -> LogError {
+    LogError::MissingSegment { path: segment_path(directory, number) }
+}
+
+/// Opens a segment that must follow from what has been read, or be the first one.
 fn open_segment(
     vfs: &dyn Vfs,
     directory: &Path,
     number: u64,
     options: &LogOptions,
-    progress: &Progress,
+    start: LogStart,
+    progress: &mut Progress,
 ) -> Result<SegmentReader, LogError> {
     let reader = SegmentReader::open(vfs, directory, number, options)?;
+    if number == start.first_segment {
+        if let Err(what) = check_first(&reader.header, start) {
+            return Err(LogError::Damaged { path: reader.path, offset: 0, what });
+        }
+        progress.previous = reader.header.previous;
+        progress.last_version = reader.header.after_version;
+        return Ok(reader);
+    }
     if reader.header.previous == progress.previous
         && reader.header.after_version == progress.last_version
     {
         return Ok(reader);
     }
     // The header is sound, so it is the segment before that has lost its end.
-    let Some(before) = number.checked_sub(1).filter(|before| *before >= FIRST_SEGMENT) else {
-        let what = "the first segment's header names a record before it";
-        return Err(LogError::Damaged { path: reader.path, offset: 0, what });
-    };
-    let mut before = SegmentReader::open(vfs, directory, before, options)?;
+    let mut before = SegmentReader::open(vfs, directory, number - 1, options)?;
     while before.next()?.is_some() {}
     let what = "the records end before the one that the next segment's header names";
     Err(LogError::Damaged { path: before.path, offset: before.offset, what })
+}
+
+/// What lies before the first segment must be elsewhere.
+fn check_first(header: &SegmentHeader, start: LogStart) -> Result<(), &'static str> {
+    if header.number == FIRST_SEGMENT && header.previous != 0 {
+        return Err("the first segment's header names a record before it");
+    }
+    if header.after_version > start.flushed {
+        return Err("transactions before this segment are missing");
+    }
+    Ok(())
 }
 
 /// Reads the last segment, and writes it anew from its records. Answers the new one and its end.
@@ -235,8 +296,9 @@ impl SegmentReader {
             }
             keep(offset, bytes)?;
             end = offset + bytes.len() as u64;
-            progress.count(&read);
-            replay(read.record)?;
+            if let Some(record) = progress.count(read) {
+                replay(record)?;
+            }
         }
         Ok(end)
     }
@@ -264,17 +326,23 @@ impl Progress {
         Ok(())
     }
 
-    fn count(&mut self, read: &ReadRecord) {
+    /// Counts a record, and answers what of it is to be given back.
+    fn count(&mut self, read: ReadRecord) -> Option<LogRecord> {
         self.previous = read.header_crc;
         self.report.records += 1;
-        match &read.record {
-            LogRecord::Batch(batch) => {
-                self.report.transactions += batch.len() as u64;
+        match read.record {
+            LogRecord::Batch(mut batch) => {
                 self.last_version = read.header.last_version;
                 self.report.last_version = Some(self.last_version);
+                if read.header.first_version <= self.flushed {
+                    batch.retain(|transaction| transaction.version > self.flushed);
+                }
+                self.report.transactions += batch.len() as u64;
+                (!batch.is_empty()).then_some(LogRecord::Batch(batch))
             }
             LogRecord::Ceiling(ceiling) => {
-                self.report.ceiling = self.report.ceiling.max(Some(*ceiling));
+                self.report.ceiling = self.report.ceiling.max(Some(ceiling));
+                Some(read.record)
             }
         }
     }

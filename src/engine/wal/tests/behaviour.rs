@@ -146,7 +146,10 @@ fn the_caller_can_stop_the_replay() {
     let vfs: Arc<dyn Vfs> = Arc::new(vfs);
     let stop = || LogError::Replay { reason: "enough".to_owned() };
     let error =
-        Log::recover(&vfs, Path::new(DIRECTORY), options(), &mut |_| Err(stop())).unwrap_err();
+        Log::recover(&vfs, Path::new(DIRECTORY), options(), LogStart::default(), &mut |_| {
+            Err(stop())
+        })
+        .unwrap_err();
     assert!(error.to_string().contains("enough"), "{error}");
 }
 

@@ -49,7 +49,9 @@ fn example() -> SimVfs {
     let vfs: Arc<dyn Vfs> = Arc::new(sim.clone());
     let directory = DataDirectory::open(&vfs, Path::new("/data"), ID).unwrap();
     let options = LogOptions { database_id: ID.0, ..options() };
-    let (mut log, _) = Log::recover(&vfs, &directory.log_path(), options, &mut |_| Ok(())).unwrap();
+    let (mut log, _) =
+        Log::recover(&vfs, &directory.log_path(), options, LogStart::default(), &mut |_| Ok(()))
+            .unwrap();
     let mut encoder = RecordEncoder::new();
     encoder.ceiling(Version(5_000_000)).unwrap();
     log.append(&mut encoder).unwrap();

@@ -18,6 +18,7 @@ mod behaviour;
 mod crash;
 mod damage;
 mod format;
+mod retirement;
 
 const DIRECTORY: &str = "/log";
 
@@ -65,9 +66,18 @@ fn recover_on(
     directory: &Path,
     options: LogOptions,
 ) -> Result<(Log, RecoveryReport, Vec<LogRecord>), LogError> {
+    recover_start(vfs, directory, options, LogStart::default())
+}
+
+fn recover_start(
+    vfs: &(impl Vfs + Clone + 'static),
+    directory: &Path,
+    options: LogOptions,
+    start: LogStart,
+) -> Result<(Log, RecoveryReport, Vec<LogRecord>), LogError> {
     let vfs: Arc<dyn Vfs> = Arc::new(vfs.clone());
     let mut records = vec![];
-    let (log, report) = Log::recover(&vfs, directory, options, &mut |record| {
+    let (log, report) = Log::recover(&vfs, directory, options, start, &mut |record| {
         records.push(record);
         Ok(())
     })?;
