@@ -12,26 +12,35 @@
 //! | [`File::write_all_at`], [`File::allocate`], [`File::set_len`] | nothing |
 //! | [`File::sync_data`] | the file's bytes and its length |
 //! | [`File::sync_all`] | the same, and what else the file system knows about the file |
-//! | [`Vfs::create`], [`Vfs::rename`], [`Vfs::remove`], [`Vfs::create_directory`] | nothing |
+//! | [`Vfs::create`], [`Vfs::rename`], [`Vfs::link`], [`Vfs::remove`] | nothing |
+//! | [`Vfs::create_directory`], [`Vfs::remove_directory`] | nothing |
 //! | [`Vfs::sync_directory`] | which names the directory holds, and what they stand for |
+//! | [`File::map`], and every call that only looks | nothing |
 //!
 //! Without a sync nothing is ordered: a later write may survive a crash that an earlier one did
-//! not. A file's sync that failed may have forgotten what it was asked for, so that the next one
-//! succeeds without having written it; whoever sees one fail must stop relying on the file.
+//! not, and a name the bytes that it stands for. A link or a rename makes none of the file's bytes
+//! durable, and a file's sync none of its names. A file's sync that failed may have forgotten what
+//! it was asked for, so that the next one succeeds without having written it; whoever sees one fail
+//! must stop relying on the file.
 //!
-//! All calls block. There are no seeks and no hidden buffers.
+//! All calls block. There are no seeks and no hidden buffers. A call that was interrupted, or that
+//! read or wrote only a part, is taken up again where it stopped: callers see whole calls alone.
 
 use std::{
     error::Error,
     ffi::OsString,
     fmt, io,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
+mod mapping;
 mod os;
+mod region;
 pub mod sim;
 
 pub use os::OsVfs;
+pub use region::{Advice, Region};
 pub use sim::SimVfs;
 
 /// A file system, or what passes for one.
@@ -42,12 +51,23 @@ pub trait Vfs: fmt::Debug + Send + Sync {
     /// Opens a file that exists for reading and writing.
     fn open(&self, path: &Path) -> Result<Box<dyn File>, VfsError>;
 
+    /// Opens a file that exists for reading alone; nothing needs to permit writing it.
+    fn open_for_reading(&self, path: &Path) -> Result<Box<dyn File>, VfsError>;
+
     /// Gives a file another name in the same directory. A file that had this name before is
     /// replaced: at every moment, also after a crash, the name stands for one of the two.
     fn rename(&self, from: &Path, to: &Path) -> Result<(), VfsError>;
 
-    /// Removes a file's name. Who has it open can go on using it.
+    /// Gives a file a second name, which must not exist yet and may be in another directory of the
+    /// same file system; fails with [`io::ErrorKind::CrossesDevices`] if it is in another one. Both
+    /// names are then equally good: the file lives until the last is removed.
+    fn link(&self, from: &Path, to: &Path) -> Result<(), VfsError>;
+
+    /// Removes a file's name. Who has it open, or mapped, can go on using it.
     fn remove(&self, path: &Path) -> Result<(), VfsError>;
+
+    /// Removes a directory, which must be empty.
+    fn remove_directory(&self, path: &Path) -> Result<(), VfsError>;
 
     /// Creates a directory; its parent must exist. One that exists already is left as it is.
     fn create_directory(&self, path: &Path) -> Result<(), VfsError>;
@@ -57,6 +77,10 @@ pub trait Vfs: fmt::Debug + Send + Sync {
 
     /// Whether there is a file or a directory of this name.
     fn exists(&self, path: &Path) -> Result<bool, VfsError>;
+
+    /// How many bytes can still be written to the file system that this file or directory is on.
+    /// Others write there too: it is a look at the past.
+    fn free_bytes(&self, path: &Path) -> Result<u64, VfsError>;
 
     /// Makes the names in a directory durable.
     fn sync_directory(&self, directory: &Path) -> Result<(), VfsError>;
@@ -95,6 +119,14 @@ pub trait File: fmt::Debug + Send + Sync {
 
     /// Makes everything about the file durable, but for its name.
     fn sync_all(&self) -> Result<(), VfsError>;
+
+    /// A view of all the file's bytes. The file must be sealed: from now on nobody writes to it
+    /// nor changes its length. See [`Region`] for what becomes of a disk that fails then.
+    fn map(&self) -> Result<Region, VfsError>;
+
+    /// Says that these bytes won't be read again soon and needn't stay in memory. A hint: where the
+    /// system knows better, nothing happens.
+    fn uncache(&self, range: Range<u64>);
 }
 
 /// Holds a lock until it is dropped.

@@ -7,13 +7,15 @@
 use std::{
     ffi::OsString,
     fs, io,
+    num::NonZeroU64,
+    ops::Range,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
 use rustix::fs::{FallocateFlags, FlockOperation};
 
-use super::{File, LockGuard, Vfs, VfsError};
+use super::{File, LockGuard, Region, Vfs, VfsError, mapping::Mapping};
 
 /// The operating system's file system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,12 +41,25 @@ impl Vfs for OsVfs {
         Ok(Box::new(OsFile { file, path: path.to_path_buf() }))
     }
 
+    fn open_for_reading(&self, path: &Path) -> Result<Box<dyn File>, VfsError> {
+        let file = fs::File::open(path).map_err(|error| VfsError::new("open", path, error))?;
+        Ok(Box::new(OsFile { file, path: path.to_path_buf() }))
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> Result<(), VfsError> {
         fs::rename(from, to).map_err(|error| VfsError::new("rename a file to", to, error))
     }
 
+    fn link(&self, from: &Path, to: &Path) -> Result<(), VfsError> {
+        fs::hard_link(from, to).map_err(|error| VfsError::new("link a file to", to, error))
+    }
+
     fn remove(&self, path: &Path) -> Result<(), VfsError> {
         fs::remove_file(path).map_err(|error| VfsError::new("remove", path, error))
+    }
+
+    fn remove_directory(&self, path: &Path) -> Result<(), VfsError> {
+        fs::remove_dir(path).map_err(|error| VfsError::new("remove the directory", path, error))
     }
 
     fn create_directory(&self, path: &Path) -> Result<(), VfsError> {
@@ -65,6 +80,13 @@ impl Vfs for OsVfs {
 
     fn exists(&self, path: &Path) -> Result<bool, VfsError> {
         path.try_exists().map_err(|error| VfsError::new("look for", path, error))
+    }
+
+    fn free_bytes(&self, path: &Path) -> Result<u64, VfsError> {
+        match rustix::io::retry_on_intr(|| rustix::fs::statvfs(path)) {
+            Ok(free) => Ok(free.f_bavail.saturating_mul(free.f_frsize)),
+            Err(error) => Err(VfsError::new("measure the space around", path, error.into())),
+        }
     }
 
     fn sync_directory(&self, directory: &Path) -> Result<(), VfsError> {
@@ -141,6 +163,18 @@ impl File for OsFile {
     fn sync_all(&self) -> Result<(), VfsError> {
         self.file.sync_all().map_err(|error| self.error("sync", error))
     }
+
+    fn map(&self) -> Result<Region, VfsError> {
+        let mapping = Mapping::new(&self.file).map_err(|error| self.error("map", error))?;
+        Ok(Region::mapped(mapping))
+    }
+
+    fn uncache(&self, range: Range<u64>) {
+        let Some(len) = NonZeroU64::new(range.end.saturating_sub(range.start)) else { return };
+        let advice = rustix::fs::Advice::DontNeed;
+        // A hint that isn't taken is none that anybody misses.
+        _ = rustix::fs::fadvise(&self.file, range.start, Some(len), advice);
+    }
 }
 
 /// The lock goes with the open file.
@@ -154,6 +188,7 @@ impl LockGuard for OsLock {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vfs::Advice;
 
     #[test]
     fn a_file_is_created_once_written_read_and_renamed() {
@@ -176,6 +211,47 @@ mod tests {
         assert!(!OsVfs.exists(&path).unwrap());
         let missing = OsVfs.open(&path).unwrap_err();
         assert!(missing.to_string().contains(&path.display().to_string()), "{missing}");
+    }
+
+    #[test]
+    fn a_linked_file_lives_until_its_last_name_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        OsVfs.create(&path("a")).unwrap().write_all_at(b"plinth", 0).unwrap();
+        OsVfs.create_directory(&path("d")).unwrap();
+        OsVfs.link(&path("a"), &path("d/b")).unwrap();
+        let again = OsVfs.link(&path("a"), &path("d/b")).unwrap_err();
+        assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
+        OsVfs.remove(&path("a")).unwrap();
+        let file = OsVfs.open_for_reading(&path("d/b")).unwrap();
+        assert_eq!(file.len().unwrap(), 6);
+        assert!(file.write_all_at(b"x", 0).is_err(), "it is open for reading alone");
+        assert!(OsVfs.remove_directory(&path("d")).is_err(), "it is not empty");
+        OsVfs.remove(&path("d/b")).unwrap();
+        OsVfs.remove_directory(&path("d")).unwrap();
+        assert!(OsVfs.list(directory.path()).unwrap().is_empty());
+        assert!(OsVfs.free_bytes(directory.path()).unwrap() > 0);
+    }
+
+    #[test]
+    fn a_mapped_file_outlives_its_name_and_is_resident_once_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a");
+        let file = OsVfs.create(&path).unwrap();
+        assert!(file.map().unwrap().is_empty());
+        let bytes: Vec<u8> = (0..100_000_u32).map(|number| number as u8).collect();
+        file.write_all_at(&bytes, 0).unwrap();
+        file.sync_all().unwrap();
+        let region = OsVfs.open_for_reading(&path).unwrap().map().unwrap();
+        OsVfs.remove(&path).unwrap();
+        file.uncache(0..100_000);
+        for advice in [Advice::Random, Advice::Sequential, Advice::WillNeed, Advice::Normal] {
+            region.advise(5000..200_000, advice);
+        }
+        assert_eq!(region[..], bytes[..]);
+        assert!(region.is_resident(0..100_000), "all of it was just read");
+        assert!(region.is_resident(99_999..100_000) && region.is_resident(0..0));
+        assert!(region.is_resident(100_000..100_000) && !region.is_resident(0..100_001));
     }
 
     #[test]

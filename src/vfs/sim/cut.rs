@@ -3,8 +3,9 @@
 //! What was synced is left, and of the rest what [`Keep`] says. Where it says random: of every
 //! 4 KiB page that was written since, the old bytes, the new ones, those of some moment between,
 //! or a mixture of old, new and garbage sectors; the file's length is old or new regardless of its
-//! pages, and what it has grown by may hold stale bytes where nothing was written; and of the changes to a directory any first part, or any at all. So a later write may be
-//! there when an earlier one is not.
+//! pages, and what it has grown by may hold stale bytes where nothing was written; and of the
+//! changes to a directory any first part, or any at all. So a later write may be there when an
+//! earlier one is not.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -51,7 +52,7 @@ pub(super) fn after_cut(disk: &Disk, keep: Keep, names: KeepNames, seed: u64) ->
             Keep::Random => mixed(file, &mut random),
         };
         let (path, durable) = (path.clone(), pages.clone());
-        files.insert(*id, FileState { path, durable, current: pages, pending: Vec::new() });
+        files.insert(*id, FileState { path, durable, current: pages, ..FileState::default() });
     }
     Disk::from_durable(files, durable_names, disk.next_file())
 }

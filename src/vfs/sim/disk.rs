@@ -5,13 +5,13 @@
 //! a power cut folds some of them, as [`super::cut`] chooses.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Weak},
 };
 
-use super::pages::Pages;
+use super::{cold::ColdPages, pages::Pages};
 
 /// A file, whatever its names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,11 +52,13 @@ pub(super) struct Pending<E> {
 /// A file's bytes, as they are, as they are durable, and what leads from one to the other.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FileState {
-    /// Its newest name.
+    /// The name it was created with or renamed to last.
     pub(super) path: PathBuf,
     pub(super) durable: Pages,
     pub(super) current: Pages,
     pub(super) pending: Vec<Pending<FileEffect>>,
+    /// Alive as long as the file is mapped.
+    pub(super) mapped: Weak<ColdPages>,
 }
 
 /// A disk.
@@ -69,6 +71,15 @@ pub(super) struct Disk {
     pub(super) pending_names: BTreeMap<PathBuf, Vec<Pending<NameEffect>>>,
     next_file: u64,
     sequence: u64,
+}
+
+impl Node {
+    fn file(&self) -> Option<FileId> {
+        match self {
+            Self::File(file) => Some(*file),
+            Self::Directory => None,
+        }
+    }
 }
 
 impl FileEffect {
@@ -131,13 +142,35 @@ impl Disk {
         self.next_file
     }
 
-    /// The bytes that all files take.
-    pub(super) fn used(&self) -> u64 {
-        let files = self.names.values().filter_map(|node| match node {
-            Node::File(file) => self.files.get(file),
-            Node::Directory => None,
+    /// A copy that nobody has anything of open or mapped: files that have lost all their names
+    /// are gone.
+    pub(super) fn duplicate(&self) -> Self {
+        let mut copy = self.clone();
+        let pending = self.pending_names.values().flatten();
+        let pending = pending.filter_map(|pending| match &pending.effect {
+            NameEffect::Add { node, .. } | NameEffect::Rename { node, .. } => Some(node),
+            NameEffect::Remove { .. } => None,
         });
-        files.map(|file| file.current.len()).sum()
+        let nodes = self.names.values().chain(self.durable_names.values()).chain(pending);
+        let named: BTreeSet<FileId> = nodes.filter_map(Node::file).collect();
+        copy.files.retain(|id, _| named.contains(id));
+        for file in copy.files.values_mut() {
+            file.mapped = Weak::new();
+        }
+        copy
+    }
+
+    /// The bytes that all files take, each once.
+    pub(super) fn used(&self) -> u64 {
+        let files: BTreeSet<FileId> = self.names.values().filter_map(Node::file).collect();
+        files.iter().filter_map(|id| self.files.get(id)).map(|file| file.current.len()).sum()
+    }
+
+    /// Whoever maps a file promises that nobody writes to it any more.
+    pub(super) fn assert_not_mapped(&self, file: FileId) {
+        let state = &self.files[&file];
+        let is_mapped = state.mapped.strong_count() > 0;
+        assert!(!is_mapped, "{} is written to while it is mapped", state.path.display());
     }
 
     pub(super) fn file(&self, path: &Path) -> io::Result<FileId> {
@@ -181,6 +214,21 @@ impl Disk {
         self.add_name(from, effect)?;
         self.files.entry(file).or_default().path = to.to_path_buf();
         Ok(())
+    }
+
+    pub(super) fn link(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        let node = Node::File(self.file(from)?);
+        if self.names.contains_key(to) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        self.add_name(to, NameEffect::Add { path: to.to_path_buf(), node })
+    }
+
+    pub(super) fn remove_directory(&mut self, path: &Path) -> io::Result<()> {
+        if self.children(path)?.next().is_some() {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        self.add_name(path, NameEffect::Remove { path: path.to_path_buf() })
     }
 
     pub(super) fn remove(&mut self, path: &Path) -> io::Result<()> {

@@ -37,6 +37,13 @@ impl Pages {
         self.pages.insert(number, Arc::new(*page));
     }
 
+    /// All of them.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![0; self.len as usize];
+        self.read(&mut bytes, 0);
+        bytes
+    }
+
     /// Fills the buffer from this offset on; false if the file ends before.
     pub(super) fn read(&self, buffer: &mut [u8], offset: u64) -> bool {
         if offset.checked_add(buffer.len() as u64).is_none_or(|end| end > self.len) {

@@ -13,6 +13,7 @@ use std::{error, fmt, str::FromStr};
 /// | `keep=nothing`, `everything`, `newest`, `torn:3`, `random` | what a power cut leaves of what was not synced: see [`Keep`] |
 /// | `names=prefix`, `any` | which changes to a directory a random cut may leave: see [`KeepNames`] |
 /// | `space=65536` | bytes of files that the disk holds |
+/// | `cold=3` | one in three pages of a file that is mapped is not in memory |
 /// | `17=eio` | the 17th call that changes the disk fails; calls that read have no number |
 /// | `17+=eio` | it fails, and all later ones |
 /// | `log.write#2=short` | the second call with the label `log.write` |
@@ -32,6 +33,9 @@ pub struct FaultPlan {
     pub names: KeepNames,
     /// Bytes of files that the disk holds.
     pub space: Option<u64>,
+    /// One in so many pages of a file that is mapped is not in memory until it is read; without it,
+    /// all are.
+    pub cold: Option<u64>,
     /// What else goes wrong; the first that fits a call happens.
     pub faults: Vec<(Trigger, Fault)>,
 }
@@ -111,6 +115,11 @@ pub enum Fault {
     Short,
     /// A sync says that it is done and has done nothing; other calls are not affected.
     Lie,
+    /// The call takes this long, on the disk's clock if it has one, and does what it is for.
+    Slow {
+        /// Microseconds.
+        micros: u64,
+    },
 }
 
 impl Trigger {
@@ -151,6 +160,9 @@ const FAULTS: [(&str, Fault); 7] = [
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::Slow { micros } = self {
+            return write!(f, "slow:{micros}");
+        }
         let name = FAULTS.iter().find(|(_, fault)| fault == self).map_or("", |(name, _)| name);
         f.write_str(name)
     }
@@ -191,6 +203,9 @@ impl fmt::Display for FaultPlan {
         }
         if let Some(space) = self.space {
             write!(f, " space={space}")?;
+        }
+        if let Some(cold) = self.cold {
+            write!(f, " cold={cold}")?;
         }
         self.faults.iter().try_for_each(|(trigger, fault)| write!(f, " {trigger}={fault}"))
     }
@@ -233,6 +248,7 @@ impl FaultPlan {
         match name {
             "seed" => self.seed = value.parse().ok()?,
             "space" => self.space = Some(value.parse().ok()?),
+            "cold" => self.cold = Some(value.parse().ok()?),
             "keep" => self.keep = parse_keep(value)?,
             "names" => {
                 self.names = match value {
@@ -242,8 +258,7 @@ impl FaultPlan {
                 }
             }
             trigger => {
-                let (_, fault) = FAULTS.iter().find(|(name, _)| *name == value)?;
-                self.faults.push((parse_trigger(trigger)?, *fault));
+                self.faults.push((parse_trigger(trigger)?, parse_fault(value)?));
             }
         }
         Some(())
@@ -258,6 +273,13 @@ fn parse_keep(value: &str) -> Option<Keep> {
         "random" => Keep::Random,
         torn => Keep::Torn { sectors: torn.strip_prefix("torn:")?.parse().ok()? },
     })
+}
+
+fn parse_fault(value: &str) -> Option<Fault> {
+    if let Some(micros) = value.strip_prefix("slow:") {
+        return Some(Fault::Slow { micros: micros.parse().ok()? });
+    }
+    FAULTS.iter().find(|(name, _)| *name == value).map(|(_, fault)| *fault)
 }
 
 fn parse_trigger(word: &str) -> Option<Trigger> {
@@ -286,11 +308,12 @@ mod tests {
 
     #[test]
     fn a_plan_is_printed_as_it_is_read() {
-        let line = "seed=7 keep=torn:3 names=any space=65536 17=cut-during 20+=eio \
-                    log.write#2=short log.sync_data#1+=lie log.read~100=eio *~1000=enospc";
+        let line = "seed=7 keep=torn:3 names=any space=65536 cold=3 17=cut-during 20+=eio \
+                    log.write#2=short log.sync_data#1+=lie log.read~100=eio *~1000=enospc \
+                    log.sync_data~9=slow:500";
         let plan: FaultPlan = line.parse().unwrap();
         assert_eq!(plan.to_string(), line);
-        assert_eq!(plan.faults.len(), 6);
+        assert_eq!(plan.faults.len(), 7);
         let empty: FaultPlan = "".parse().unwrap();
         assert_eq!(empty, FaultPlan::default());
         assert_eq!(empty.to_string().parse::<FaultPlan>().unwrap(), empty);

@@ -1,8 +1,12 @@
 //! What the simulated disk forgets, and when.
 
-use std::{io, path::Path};
+use std::{io, path::Path, sync::Arc};
 
-use super::*;
+use super::{pages::PAGE_BYTES, *};
+use crate::{
+    clock::{Clock, ManualClock},
+    vfs::{Advice, File, Region, Vfs},
+};
 
 const FILE: &str = "/a.log";
 
@@ -175,4 +179,128 @@ fn bytes_rot_at_rest() {
     assert_eq!((bytes[100], bytes[4607], bytes[4608], bytes[5119]), (9, 1, 0, 0));
     vfs.swap_pages(path, 0, 1).unwrap();
     assert_eq!(vfs.bytes(path).unwrap()[4196], 9);
+}
+
+#[test]
+fn damage_stays_within_the_file() {
+    let (vfs, _) = disk();
+    let path = Path::new(FILE);
+    let numbers: Vec<u8> = (0..5000_u32).map(|number| (number / 512) as u8).collect();
+    vfs.put(path, &numbers).unwrap();
+    vfs.swap_pages(path, 0, 1).unwrap();
+    let bytes = vfs.bytes(path).unwrap();
+    assert_eq!((bytes.len(), bytes[0], bytes[903], bytes[904], bytes[4096]), (5000, 8, 9, 1, 0));
+    vfs.copy_sector(path, 2000, 4700).unwrap();
+    assert_eq!(vfs.bytes(path).unwrap()[4607..], [&[0][..], &[3; 392]].concat());
+    vfs.truncate(path, 10).unwrap();
+    assert_eq!(vfs.restart().bytes(path).unwrap(), [8; 10]);
+}
+
+#[test]
+fn a_link_needs_its_directory_synced_and_keeps_the_bytes_when_the_other_name_goes() {
+    let (vfs, file) = disk();
+    let (archive, other) = (Path::new("/archive"), Path::new("/archive/a.log"));
+    vfs.create_directory(archive).unwrap();
+    vfs.sync_directory(Path::new("/")).unwrap();
+    vfs.link(Path::new(FILE), other).unwrap();
+    assert_eq!(vfs.link(Path::new(FILE), other).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    assert!(!vfs.restart().exists(other).unwrap(), "the directory was not synced");
+    vfs.sync_directory(archive).unwrap();
+    vfs.remove(Path::new(FILE)).unwrap();
+    vfs.sync_directory(Path::new("/")).unwrap();
+    file.write_all_at(b"later", 0).unwrap();
+    assert_eq!(vfs.restart().bytes(other).unwrap(), [1; 2 * PAGE_BYTES]);
+    file.sync_data().unwrap();
+    assert_eq!(vfs.restart().bytes(other).unwrap()[..5], *b"later");
+    assert_eq!(vfs.duplicate().bytes(other).unwrap()[..5], *b"later");
+    let full = vfs.remove_directory(archive).unwrap_err();
+    assert_eq!(full.kind(), io::ErrorKind::DirectoryNotEmpty);
+    vfs.remove(other).unwrap();
+    vfs.remove_directory(archive).unwrap();
+    assert!(vfs.restart().exists(archive).unwrap(), "its removal was not synced");
+    vfs.sync_directory(Path::new("/")).unwrap();
+    assert!(!vfs.restart().exists(archive).unwrap());
+    assert_eq!(vfs.labels()["log.link"], 2);
+}
+
+#[test]
+fn names_do_not_cross_file_systems() {
+    let (vfs, _) = disk();
+    vfs.create_directory(Path::new("/mnt")).unwrap();
+    vfs.mount(Path::new("/mnt"));
+    let error = vfs.link(Path::new(FILE), Path::new("/mnt/a.log")).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::CrossesDevices);
+    vfs.create(Path::new("/mnt/b.log")).unwrap();
+    vfs.link(Path::new("/mnt/b.log"), Path::new("/mnt/c.log")).unwrap();
+}
+
+#[test]
+fn a_link_takes_no_space_and_what_is_free_is_told() {
+    let (vfs, _) = disk();
+    vfs.set_plan(plan("space=10000"));
+    assert_eq!(vfs.free_bytes(Path::new("/")).unwrap(), 10_000 - 2 * PAGE_BYTES as u64);
+    vfs.link(Path::new(FILE), Path::new("/b.log")).unwrap();
+    assert_eq!(vfs.free_bytes(Path::new("/b.log")).unwrap(), 10_000 - 2 * PAGE_BYTES as u64);
+    vfs.remove(Path::new(FILE)).unwrap();
+    vfs.remove(Path::new("/b.log")).unwrap();
+    assert_eq!(vfs.free_bytes(Path::new("/")).unwrap(), 10_000);
+    let missing = vfs.free_bytes(Path::new("/b.log")).unwrap_err();
+    assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+}
+
+#[test]
+fn a_file_that_is_opened_for_reading_is_not_written_to() {
+    let (vfs, _) = disk();
+    let file = vfs.open_for_reading(Path::new(FILE)).unwrap();
+    let error = file.write_all_at(b"x", 0).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+    assert!(file.allocate(1 << 20).is_err() && file.set_len(0).is_err());
+    assert_eq!(file.len().unwrap(), 2 * PAGE_BYTES as u64);
+}
+
+fn is_cold(region: &Region, page: usize) -> bool {
+    !region.is_resident(page * PAGE_BYTES..page * PAGE_BYTES + 1)
+}
+
+#[test]
+fn pages_of_a_mapped_file_are_cold_as_the_plan_says_until_they_are_read() {
+    let (vfs, file) = disk();
+    file.write_all_at(&vec![2; 100 * PAGE_BYTES], 0).unwrap();
+    let region = file.map().unwrap();
+    region.advise(0..1, Advice::WillNeed);
+    assert!((0..100).all(|page| !is_cold(&region, page)), "nothing is cold without a plan");
+    assert!(region.is_resident(0..region.len()) && !region.is_resident(0..region.len() + 1));
+    drop(region);
+    vfs.set_plan(plan("seed=5 cold=3"));
+    let region = file.map().unwrap();
+    let cold: Vec<usize> = (0..100).filter(|page| is_cold(&region, *page)).collect();
+    assert!((20..50).contains(&cold.len()), "{cold:?}");
+    assert_eq!(region[..], vfs.bytes(Path::new(FILE)).unwrap()[..]);
+    let page = cold[0];
+    file.read_exact_at(&mut [0; 2], (page * PAGE_BYTES) as u64 + 7).unwrap();
+    assert!(!is_cold(&region, page) && is_cold(&region, cold[1]));
+    file.uncache(0..u64::MAX);
+    assert!((0..100).all(|page| is_cold(&region, page)));
+    let again = vfs.open_for_reading(Path::new(FILE)).unwrap().map().unwrap();
+    assert!(is_cold(&again, page), "what is in memory is the same for all");
+}
+
+#[test]
+#[should_panic(expected = "/a.log is written to while it is mapped")]
+fn writing_to_a_mapped_file_is_caught() {
+    let (_vfs, file) = disk();
+    let _region = file.map().unwrap();
+    _ = file.write_all_at(b"x", 0);
+}
+
+#[test]
+fn a_slow_call_takes_its_time_on_the_disks_clock() {
+    let (vfs, file) = disk();
+    let clock = Arc::new(ManualClock::new(0));
+    vfs.set_clock(&clock);
+    vfs.set_plan(plan("log.sync_data#2=slow:1500"));
+    file.sync_data().unwrap();
+    assert_eq!(clock.monotonic_micros(), 0);
+    file.sync_data().unwrap();
+    assert_eq!(clock.monotonic_micros(), 1500);
 }
