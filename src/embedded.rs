@@ -1,9 +1,11 @@
 //! The engine as a client's backend, in the same process: what an embedder opens, and what the
 //! server's own sessions run on.
 //!
-//! Reads are answered at once, without a task switch; commits wait on a channel that the commit
-//! pipeline answers. Needs a tokio runtime with time for reads at versions that are yet to come,
-//! and none otherwise.
+//! Reads whose answers are in memory are answered at once, without a task switch; those that have
+//! to be fetched from the disk are done on a blocking thread of the tokio runtime, so that tasks
+//! beside them go on. Commits wait on a channel that the commit pipeline answers. Needs a tokio
+//! runtime with time for reads at versions that are yet to come, and none otherwise; without one,
+//! a read from the disk blocks its thread.
 
 use std::{ops::ControlFlow, path::Path, sync::Arc, time::Duration};
 
@@ -18,7 +20,8 @@ use plinth_protocol::{
 use tokio::sync::oneshot;
 
 use crate::{
-    engine::{CommitSink, Engine, EngineOptions, EngineReader, Pin},
+    aside::{Aside, Because},
+    engine::{CommitSink, Engine, EngineOptions, NotRead, Pin, TryReader},
     sync::Mutex,
 };
 
@@ -38,7 +41,7 @@ const FUTURE_VERSION_POLL: Duration = Duration::from_millis(2);
 /// An engine as a [`Backend`].
 #[derive(Clone, Debug)]
 pub struct EngineBackend {
-    engine: Engine,
+    aside: Arc<Aside>,
 }
 
 /// A read version of an [`EngineBackend`], and the pin that keeps it readable if it has one.
@@ -68,44 +71,61 @@ impl EngineSnapshot {
 impl EngineBackend {
     /// The backend of this engine.
     pub fn new(engine: Engine) -> Self {
-        Self { engine }
+        Self { aside: Arc::new(Aside::new(engine)) }
+    }
+
+    /// The backend of an engine whose users share what is done aside.
+    #[cfg(feature = "server")]
+    pub(crate) fn sharing(aside: &Arc<Aside>) -> Self {
+        Self { aside: Arc::clone(aside) }
     }
 
     /// The engine.
     pub fn engine(&self) -> &Engine {
-        &self.engine
+        self.aside.engine()
     }
 
     /// The snapshot to read from: the one given, once it is there, or the newest.
     async fn snapshot(&self, at: Option<&EngineSnapshot>) -> Result<EngineSnapshot, Error> {
         let Some(at) = at else {
-            return Ok(EngineSnapshot::unpinned(self.engine.read_version()));
+            return Ok(EngineSnapshot::unpinned(self.engine().read_version()));
         };
         self.wait_for(at.version).await?;
         Ok(at.clone())
     }
 
     async fn wait_for(&self, version: Version) -> Result<(), Error> {
-        if version <= self.engine.read_version() {
+        if version <= self.engine().read_version() {
             return Ok(());
         }
         let until = tokio::time::Instant::now() + FUTURE_VERSION_WAIT;
         while tokio::time::Instant::now() < until {
             tokio::time::sleep(FUTURE_VERSION_POLL).await;
-            if version <= self.engine.read_version() {
+            if version <= self.engine().read_version() {
                 return Ok(());
             }
         }
         Err(ErrorCode::FUTURE_VERSION.into())
     }
 
-    async fn read<T>(
+    async fn read<T: Send + 'static>(
         &self,
         at: Option<&EngineSnapshot>,
-        read: impl FnOnce(&EngineReader, Version) -> Result<T, Error>,
+        read: impl Fn(&TryReader, Version) -> Result<T, NotRead> + Send + 'static,
     ) -> Result<Read<T, EngineSnapshot>, Error> {
         let snapshot = self.snapshot(at).await?;
-        let value = read(&self.engine.reader(), snapshot.version)?;
+        let version = snapshot.version;
+        let hot = read(&self.engine().try_reader(), version);
+        let value = match hot {
+            Ok(value) => value,
+            Err(NotRead::Failed(error)) => return Err(error),
+            Err(NotRead::Cold) => {
+                let read = move |engine: &Engine| {
+                    read(engine.reader().as_try(), version).map_err(NotRead::into_error)
+                };
+                self.aside.run(Because::Cold, read).await?
+            }
+        };
         Ok(Read { value, snapshot })
     }
 }
@@ -125,12 +145,12 @@ impl OpenBackend for EngineBackend {
 
 /// Reads a chunk of a range: bounded in rows and bytes, but for its first row.
 pub fn read_chunk(
-    reader: &EngineReader,
+    reader: &TryReader,
     keyspace: KeyspaceId,
     range: &KeyRange,
     version: Version,
     options: &RangeOptions,
-) -> Result<RangeChunk, Error> {
+) -> Result<RangeChunk, NotRead> {
     let at_most = |wanted: u32, otherwise: usize, most: usize| match wanted {
         0 => otherwise,
         wanted => usize::try_from(wanted).unwrap_or(most).min(most),
@@ -157,7 +177,7 @@ impl Backend for EngineBackend {
     type Snapshot = EngineSnapshot;
 
     fn limits(&self) -> Limits {
-        self.engine.limits()
+        self.engine().limits()
     }
 
     /// An answer within the process can't get lost.
@@ -170,14 +190,14 @@ impl Backend for EngineBackend {
     }
 
     async fn read_version(&self) -> Result<EngineSnapshot, Error> {
-        Ok(EngineSnapshot::unpinned(self.engine.read_version()))
+        Ok(EngineSnapshot::unpinned(self.engine().read_version()))
     }
 
     async fn pin(&self, version: Option<Version>) -> Result<EngineSnapshot, Error> {
         if let Some(version) = version {
             self.wait_for(version).await?;
         }
-        let pin = self.engine.pin(version)?;
+        let pin = self.engine().pin(version)?;
         Ok(EngineSnapshot { version: pin.version(), pin: Some(Arc::new(pin)) })
     }
 
@@ -187,7 +207,7 @@ impl Backend for EngineBackend {
         keyspace: KeyspaceId,
         key: Bytes,
     ) -> Result<Read<Option<VersionedValue>, EngineSnapshot>, Error> {
-        self.read(at, |reader, version| {
+        self.read(at, move |reader, version| {
             let found = reader.get(keyspace, &key, version)?;
             Ok(found.map(|found| VersionedValue {
                 value: Bytes::copy_from_slice(found.value),
@@ -204,7 +224,8 @@ impl Backend for EngineBackend {
         selector: KeySelector,
         end: Bytes,
     ) -> Result<Read<Bytes, EngineSnapshot>, Error> {
-        self.read(at, |reader, version| reader.get_key(keyspace, &selector, &end, version)).await
+        self.read(at, move |reader, version| reader.get_key(keyspace, &selector, &end, version))
+            .await
     }
 
     async fn get_range(
@@ -214,8 +235,10 @@ impl Backend for EngineBackend {
         range: KeyRange,
         options: RangeOptions,
     ) -> Result<Read<RangeChunk, EngineSnapshot>, Error> {
-        self.read(at, |reader, version| read_chunk(reader, keyspace, &range, version, &options))
-            .await
+        self.read(at, move |reader, version| {
+            read_chunk(reader, keyspace, &range, version, &options)
+        })
+        .await
     }
 
     async fn commit(
@@ -227,12 +250,12 @@ impl Backend for EngineBackend {
         // The pin, if there is one, lives until the commit is decided, also without its client.
         let pin = at.and_then(|at| at.pin.clone());
         let sink = Arc::new(OneshotSink { sender: Mutex::new(Some(sender)), _pin: pin });
-        self.engine.submit(commit, sink, 0).map_err(|(_, error)| error)?;
+        self.engine().submit(commit, sink, 0).map_err(|(_, error)| error)?;
         outcome.await.unwrap_or_else(|_| Err(ErrorCode::COMMIT_UNKNOWN_RESULT.into()))
     }
 
     async fn commit_status(&self, idempotency_id: Bytes) -> Result<Option<CommitResult>, Error> {
-        Ok(self.engine.commit_status(&idempotency_id))
+        Ok(self.engine().commit_status(&idempotency_id))
     }
 
     async fn watch(
@@ -245,12 +268,22 @@ impl Backend for EngineBackend {
         self.wait_for(version).await?;
         let (sender, told) = oneshot::channel();
         let notify = Box::new(move |result| drop(sender.send(result)));
-        let _handle = self.engine.watch(version, keyspace, &key, value.as_deref(), notify)?;
+        let engine = self.engine();
+        let (_handle, unchecked) =
+            engine.try_watch(version, keyspace, &key, value.as_deref(), notify)?;
+        if let Some(unchecked) = unchecked {
+            let check = move |_: &Engine| {
+                unchecked.check();
+                Ok(())
+            };
+            self.aside.run(Because::Cold, check).await?;
+        }
         told.await.unwrap_or_else(|_| Err(ErrorCode::OPERATION_CANCELLED.into()))
     }
 
     async fn estimate_size(&self, keyspace: KeyspaceId, range: KeyRange) -> Result<u64, Error> {
-        Ok(self.engine.estimate_size(keyspace, &range))
+        let work = move |engine: &Engine| Ok(engine.estimate_size(keyspace, &range));
+        self.aside.run(Because::Long, work).await
     }
 
     async fn split_points(
@@ -259,7 +292,8 @@ impl Backend for EngineBackend {
         range: KeyRange,
         chunk_bytes: u64,
     ) -> Result<Vec<Bytes>, Error> {
-        Ok(self.engine.split_points(keyspace, &range, chunk_bytes))
+        let work = move |engine: &Engine| Ok(engine.split_points(keyspace, &range, chunk_bytes));
+        self.aside.run(Because::Long, work).await
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! [`Database::open`] opens one in this process; `plinth serve` makes the same a server.
 
+mod aside;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod clock;

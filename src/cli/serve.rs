@@ -20,6 +20,7 @@ use super::{
     settings::{DurabilitySetting, Settings},
 };
 use crate::{
+    aside::ASIDE_THREADS_MAX,
     engine::{DurabilityMode, Engine, EngineOptions},
     server::{Server, ServerConfig},
 };
@@ -27,8 +28,9 @@ use crate::{
 /// How often a long recovery says that it goes on.
 const RECOVERY_REPORT: Duration = Duration::from_secs(2);
 
-/// The most threads for work that takes long, such as batches of thousands of reads.
-const BLOCKING_THREADS_MAX: usize = 4;
+/// The most threads for reads from the disk and other work aside, with some to spare for what the
+/// runtime does by itself.
+const BLOCKING_THREADS_MAX: usize = ASIDE_THREADS_MAX + 2;
 
 /// Runs the server.
 ///

@@ -18,18 +18,20 @@ use super::{
     directory::{DataDirectory, DatabaseId},
     options::{EngineOptions, Pipeline},
     pin::Pin,
-    reader::EngineReader,
+    reader::{EngineReader, TryReader},
     recovery::{OpenError, Recovered, recover},
     shared::Shared,
     stats::EngineStats,
     watch::Notify,
+    watching::{UncheckedWatch, WatchHandle, WatchPlace},
 };
 use crate::sync::{Condvar, Mutex};
 
 /// A database engine. Clones are handles of the same one; when the last is dropped it is closed.
 ///
-/// Blocking, but for commits, whose outcome goes to a [`CommitSink`]; no call waits for another
-/// one's disk except [`commit_blocking`](Self::commit_blocking) and [`close`](Self::close).
+/// Blocking, but for commits, whose outcome goes to a [`CommitSink`]. Reads may wait for the disk,
+/// those of [`try_reader`](Self::try_reader) excepted; no call waits for another one's disk except
+/// [`commit_blocking`](Self::commit_blocking) and [`close`](Self::close).
 #[derive(Clone)]
 pub struct Engine {
     inner: Arc<Inner>,
@@ -66,7 +68,7 @@ impl Engine {
         Ok(Self { inner: Arc::new(Inner { shared, driver, directory }) })
     }
 
-    fn shared(&self) -> &Shared {
+    pub(super) fn shared(&self) -> &Shared {
         &self.inner.shared
     }
 
@@ -75,12 +77,20 @@ impl Engine {
         self.shared().publisher.published()
     }
 
-    /// A short look at the database, for a batch of reads at versions that are known already. It
-    /// holds back the reclaiming of memory, so it is not for keeping.
+    /// A short look at the database, for a batch of reads at versions that are known already. Its
+    /// reads may wait for the disk. It holds back the reclaiming of memory, so it is not for
+    /// keeping.
     pub fn reader(&self) -> EngineReader {
         // The version comes first: what the reader then sees holds at least all of it.
         let newest = self.read_version();
-        EngineReader::new(self.shared().store.reader(), newest)
+        EngineReader::new(TryReader::new(self.shared().store.reader(), newest))
+    }
+
+    /// A look like [`reader`](Self::reader) whose reads don't wait for the disk but say that they
+    /// would have to.
+    pub fn try_reader(&self) -> TryReader {
+        let newest = self.read_version();
+        TryReader::new(self.shared().store.reader(), newest)
     }
 
     /// Lines a commit up. Its outcome is pushed to `sink` with `token`, whatever becomes of who
@@ -122,7 +132,8 @@ impl Engine {
 
     /// Calls `notify` once when the key's value is another than `value`, at once if it is already,
     /// on some thread and with the version at which it was seen to differ; or with an error when
-    /// the engine closes. `version` is where the caller knows the value from, and must be readable.
+    /// the engine closes or the key can't be read. `version` is where the caller knows the value
+    /// from, and must be readable. The key is read first, which may wait for the disk.
     pub fn watch(
         &self,
         version: Version,
@@ -131,6 +142,34 @@ impl Engine {
         value: Option<&[u8]>,
         notify: Box<dyn FnOnce(Result<Version, Error>) + Send>,
     ) -> Result<WatchHandle, Error> {
+        let (handle, unchecked) = self.enter_watch(version, keyspace, key, value, notify)?;
+        unchecked.check();
+        Ok(handle)
+    }
+
+    /// Like [`watch`](Self::watch), but doesn't wait for the disk: where it would have to, the
+    /// caller is to have the watch checked on a thread that may. Until then changes are noticed,
+    /// but not that the value differed from the beginning.
+    pub fn try_watch(
+        &self,
+        version: Version,
+        keyspace: KeyspaceId,
+        key: &[u8],
+        value: Option<&[u8]>,
+        notify: Box<dyn FnOnce(Result<Version, Error>) + Send>,
+    ) -> Result<(WatchHandle, Option<UncheckedWatch>), Error> {
+        let (handle, unchecked) = self.enter_watch(version, keyspace, key, value, notify)?;
+        Ok((handle, unchecked.try_check()))
+    }
+
+    fn enter_watch(
+        &self,
+        version: Version,
+        keyspace: KeyspaceId,
+        key: &[u8],
+        value: Option<&[u8]>,
+        notify: Notify,
+    ) -> Result<(WatchHandle, UncheckedWatch), Error> {
         validate_row(key, value, &self.shared().options.limits)?;
         if version > self.read_version() {
             return Err(ErrorCode::FUTURE_VERSION.into());
@@ -138,26 +177,9 @@ impl Engine {
         // Copies: a watch may live long, and must not keep the buffer that it came in.
         let key = Bytes::copy_from_slice(key);
         let known = value.map(Bytes::copy_from_slice);
-        let id = self.shared().watches.enter(keyspace, key.clone(), known, notify)?;
-        let handle = WatchHandle { inner: Arc::clone(&self.inner), keyspace, key, id };
-        if let Some(written) = self.differs(keyspace, &handle.key, value)
-            && let Some(notify) = handle.remove()
-        {
-            notify(Ok(written));
-        }
-        Ok(handle)
-    }
-
-    /// The read version at which the key has another value, if it has.
-    fn differs(&self, keyspace: KeyspaceId, key: &[u8], value: Option<&[u8]>) -> Option<Version> {
-        loop {
-            let reader = self.reader();
-            let newest = reader.newest();
-            // Too old only if the window went by in between; then there is a newer version.
-            if let Ok(found) = reader.get(keyspace, key, newest) {
-                return (found.map(|found| found.value) != value).then_some(newest);
-            }
-        }
+        let watches = &self.shared().watches;
+        let id = watches.enter(keyspace, key.clone(), known.clone(), notify)?;
+        Ok(WatchPlace::new(self.clone(), keyspace, key, id).watch(known))
     }
 
     /// Holds a snapshot readable until the pin is dropped: the newest, or one that still is.
@@ -257,32 +279,6 @@ impl fmt::Debug for Engine {
             .field("directory", &self.shared().options.directory)
             .field("read_version", &self.read_version())
             .finish_non_exhaustive()
-    }
-}
-
-/// A watch that is set; dropping it ends it without a word.
-pub struct WatchHandle {
-    inner: Arc<Inner>,
-    keyspace: KeyspaceId,
-    key: Bytes,
-    id: u64,
-}
-
-impl WatchHandle {
-    fn remove(&self) -> Option<Notify> {
-        self.inner.shared.watches.remove(self.keyspace, &self.key, self.id)
-    }
-}
-
-impl fmt::Debug for WatchHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WatchHandle").field("key", &self.key).finish_non_exhaustive()
-    }
-}
-
-impl Drop for WatchHandle {
-    fn drop(&mut self) {
-        drop(self.remove());
     }
 }
 

@@ -26,15 +26,17 @@ pub(crate) mod version_clock;
 mod visible;
 pub mod wal;
 pub(crate) mod watch;
+mod watching;
 pub mod write;
 
 #[cfg(test)]
 mod tests;
 
 pub use commit::{CommitSink, threads::Stage};
-pub use facade::{Engine, WatchHandle};
+pub use facade::Engine;
 pub use options::{DurabilityMode, EngineOptions, Pipeline};
 pub use pin::Pin;
-pub use reader::EngineReader;
+pub use reader::{EngineReader, NotRead, TryReader};
 pub use recovery::OpenError;
 pub use stats::{EngineStats, LatencyHistogram};
+pub use watching::{UncheckedWatch, WatchHandle};

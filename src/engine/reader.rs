@@ -11,17 +11,62 @@ use super::{
     table::TableError,
 };
 
-/// A short look at the database: see [`Engine::reader`](super::Engine::reader).
-///
-/// Reads at a version that is no longer kept fail with `transaction_too_old`, above
-/// [`newest`](Self::newest) with `future_version`: take the version first and the reader after it.
+/// Why a [`TryReader`] has no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotRead {
+    /// It would have to wait for the disk, and was not to: ask an [`EngineReader`] on a thread that
+    /// may wait. Never of a reader that waits.
+    Cold,
+    /// There is none, for this reason.
+    Failed(Error),
+}
+
+impl NotRead {
+    /// As an error of a reader that waits.
+    pub fn into_error(self) -> Error {
+        match self {
+            Self::Cold => {
+                let text = "a read that may wait for the disk has not waited for it";
+                Error::new(ErrorCode::INTERNAL_ERROR, text)
+            }
+            Self::Failed(error) => error,
+        }
+    }
+}
+
+impl From<Error> for NotRead {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<ErrorCode> for NotRead {
+    fn from(code: ErrorCode) -> Self {
+        Self::Failed(code.into())
+    }
+}
+
+impl From<ReadError> for NotRead {
+    fn from(error: ReadError) -> Self {
+        let code = match &error {
+            ReadError::Cold => return Self::Cold,
+            ReadError::TooOld { .. } => return ErrorCode::TRANSACTION_TOO_OLD.into(),
+            ReadError::Table(TableError::File { .. }) => ErrorCode::IO_ERROR,
+            ReadError::Table(_) => ErrorCode::STORAGE_DAMAGED,
+        };
+        Self::Failed(Error::new(code, error.to_string()))
+    }
+}
+
+/// A short look at the database, like an [`EngineReader`], that says when an answer would have to
+/// be fetched from the disk: see [`Engine::try_reader`](super::Engine::try_reader).
 #[derive(Debug)]
-pub struct EngineReader {
+pub struct TryReader {
     reader: Reader,
     newest: Version,
 }
 
-impl EngineReader {
+impl TryReader {
     pub(crate) fn new(reader: Reader, newest: Version) -> Self {
         Self { reader, newest }
     }
@@ -31,7 +76,7 @@ impl EngineReader {
         self.newest
     }
 
-    fn check(&self, version: Version) -> Result<(), Error> {
+    fn check(&self, version: Version) -> Result<(), NotRead> {
         if version <= self.newest { Ok(()) } else { Err(ErrorCode::FUTURE_VERSION.into()) }
     }
 
@@ -41,9 +86,73 @@ impl EngineReader {
         keyspace: KeyspaceId,
         key: &[u8],
         version: Version,
-    ) -> Result<Option<Found<'_>>, Error> {
+    ) -> Result<Option<Found<'_>>, NotRead> {
         self.check(version)?;
-        self.reader.get(keyspace, key, version).map_err(|error| to_error(&error))
+        self.reader.get(keyspace, key, version).map_err(NotRead::from)
+    }
+
+    /// Shows the rows of a range, in order or in reverse, until `visit` breaks. What was shown
+    /// before an error is void.
+    pub fn scan(
+        &self,
+        keyspace: KeyspaceId,
+        range: &KeyRange,
+        version: Version,
+        reverse: bool,
+        visit: &mut dyn FnMut(&[u8], Found<'_>) -> ControlFlow<()>,
+    ) -> Result<(), NotRead> {
+        self.check(version)?;
+        self.reader.scan(keyspace, range, version, reverse, visit).map_err(NotRead::from)
+    }
+
+    /// Resolves a key selector among the keys before `end`: to `""` off the beginning, to `end` off
+    /// the end.
+    pub fn get_key(
+        &self,
+        keyspace: KeyspaceId,
+        selector: &KeySelector,
+        end: &[u8],
+        version: Version,
+    ) -> Result<Bytes, NotRead> {
+        self.check(version)?;
+        self.reader.get_key(keyspace, selector, end, version).map_err(NotRead::from)
+    }
+}
+
+/// A short look at the database: see [`Engine::reader`](super::Engine::reader).
+///
+/// Reads at a version that is no longer kept fail with `transaction_too_old`, above
+/// [`newest`](Self::newest) with `future_version`: take the version first and the reader after it.
+/// A read that needs bytes which are damaged fails with `storage_damaged` and names the place;
+/// other reads don't suffer from it.
+#[derive(Debug)]
+pub struct EngineReader {
+    reader: TryReader,
+}
+
+impl EngineReader {
+    pub(crate) fn new(reader: TryReader) -> Self {
+        Self { reader }
+    }
+
+    /// The same look; it never says that an answer is cold.
+    pub fn as_try(&self) -> &TryReader {
+        &self.reader
+    }
+
+    /// The read version when this reader was made: the newest that it can read at.
+    pub fn newest(&self) -> Version {
+        self.reader.newest()
+    }
+
+    /// The value of a key, and the version that wrote it.
+    pub fn get(
+        &self,
+        keyspace: KeyspaceId,
+        key: &[u8],
+        version: Version,
+    ) -> Result<Option<Found<'_>>, Error> {
+        self.reader.get(keyspace, key, version).map_err(NotRead::into_error)
     }
 
     /// Shows the rows of a range, in order or in reverse, until `visit` breaks. What was shown
@@ -56,8 +165,7 @@ impl EngineReader {
         reverse: bool,
         visit: &mut dyn FnMut(&[u8], Found<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        self.check(version)?;
-        self.reader.scan(keyspace, range, version, reverse, visit).map_err(|error| to_error(&error))
+        self.reader.scan(keyspace, range, version, reverse, visit).map_err(NotRead::into_error)
     }
 
     /// Resolves a key selector among the keys before `end`: to `""` off the beginning, to `end` off
@@ -69,18 +177,6 @@ impl EngineReader {
         end: &[u8],
         version: Version,
     ) -> Result<Bytes, Error> {
-        self.check(version)?;
-        self.reader.get_key(keyspace, selector, end, version).map_err(|error| to_error(&error))
-    }
-}
-
-fn to_error(error: &ReadError) -> Error {
-    match error {
-        ReadError::TooOld { .. } => ErrorCode::TRANSACTION_TOO_OLD.into(),
-        ReadError::Cold => Error::new(ErrorCode::IO_ERROR, error.to_string()),
-        ReadError::Table(TableError::File { .. }) => {
-            Error::new(ErrorCode::IO_ERROR, error.to_string())
-        }
-        ReadError::Table(_) => Error::new(ErrorCode::STORAGE_DAMAGED, error.to_string()),
+        self.reader.get_key(keyspace, selector, end, version).map_err(NotRead::into_error)
     }
 }

@@ -26,7 +26,7 @@ use super::{
     statistics::Statistics,
     text::Allowance,
 };
-use crate::engine::Engine;
+use crate::{aside::Aside, embedded::EngineBackend, engine::Engine};
 
 /// The features that a client may ask for in its hello.
 pub(super) const HELLO_FEATURES: [&str; 1] = [FEATURE_CHECKSUM];
@@ -51,6 +51,7 @@ const BACKUPS: &str = "backups";
 #[derive(Debug)]
 pub(super) struct ServerContext {
     pub(super) engine: Engine,
+    pub(super) aside: Arc<Aside>,
     pub(super) limits: ServerLimits,
     /// The engine's limits, which the hello tells.
     pub(super) protocol: Limits,
@@ -68,12 +69,14 @@ impl ServerContext {
         let limits = config.limits;
         let backups = config.backup_directory.clone();
         let backups = backups.unwrap_or_else(|| engine.directory().join(BACKUPS));
+        let aside = Arc::new(Aside::new(engine.clone()));
         Self {
             jobs: Jobs::new(engine.clone(), backups),
-            held: HeldTransactions::new(engine.clone(), limits),
+            held: HeldTransactions::new(EngineBackend::sharing(&aside), limits),
             text_allowance: Allowance::new(limits.transactions_bytes_max),
             protocol: engine.limits(),
             engine,
+            aside,
             limits,
             statistics: Statistics::default(),
             started_at: Instant::now(),
@@ -160,6 +163,8 @@ impl ServerContext {
             ("requests_total", count(&counts.requests_total)),
             ("requests_failed", count(&counts.requests_failed)),
             ("reads_total", count(&counts.reads_total)),
+            ("reads_cold_total", self.aside.cold_total()),
+            ("reads_cold_waiting", self.aside.cold_running()),
             ("input_bytes", count(&counts.input_bytes)),
             ("output_bytes", count(&counts.output_bytes)),
             ("transactions_held_bytes", held.bytes),

@@ -56,7 +56,7 @@ impl Lines {
             let info = source.info();
             Box::pin(async move { Ok(info) })
         });
-        let backend = EngineBackend::new(context.engine.clone());
+        let backend = EngineBackend::sharing(&context.aside);
         let (session, watched) = TextSession::new(backend, info);
         let desk = Arc::clone(&context);
         let jobs: JobSource = Arc::new(move |request| {

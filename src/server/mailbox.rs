@@ -16,6 +16,7 @@ use plinth_protocol::{
     CommitResult, Error, Version, frame::Flags, request::Request, response::Response,
 };
 
+use super::session::{Done, Whose};
 use crate::engine::CommitSink;
 
 /// To which request an answer goes, and how its frame is sent.
@@ -45,6 +46,8 @@ pub(super) enum Event {
     Watched { request_id: u32, serial: u64, outcome: Result<Version, Error> },
     /// Work that was done aside has an answer.
     Answered { to: ReplyTo, response: Response },
+    /// What a blocking thread was asked for is done.
+    Aside { whose: Whose, outcome: Result<Done, Error> },
     /// The version that a read waited for is there, or has taken too long.
     Again { to: ReplyTo, request: Request },
     /// The server stops.

@@ -28,7 +28,7 @@ use tokio::{
 };
 
 use super::config::ServerLimits;
-use crate::{embedded::EngineBackend, engine::Engine};
+use crate::embedded::EngineBackend;
 
 /// How many expired ids are remembered.
 const EXPIRED_MAX: usize = 10_000;
@@ -79,9 +79,9 @@ struct Held {
 }
 
 impl HeldTransactions {
-    pub(super) fn new(engine: Engine, limits: ServerLimits) -> Self {
+    pub(super) fn new(backend: EngineBackend, limits: ServerLimits) -> Self {
         Self {
-            database: Database::new(EngineBackend::new(engine)),
+            database: Database::new(backend),
             limits,
             table: Mutex::default(),
             sooner: Notify::new(),

@@ -12,7 +12,8 @@ use plinth_protocol::{
 
 use super::{Closing, Session, range::RangeStream, read, view::View};
 use crate::{
-    engine::{CommitSink, Engine},
+    aside::Because,
+    engine::{CommitSink, NotRead},
     server::mailbox::ReplyTo,
 };
 
@@ -114,48 +115,25 @@ impl Session {
         Ok(())
     }
 
-    /// Answers a read whose version exists.
+    /// Answers a read whose version exists: at once if it is short and the answer is in memory,
+    /// else when a blocking thread has it.
     fn read(&mut self, view: &mut View<'_>, to: ReplyTo, version: Version, request: &Request) {
         self.tally.reads += 1;
-        let output = &mut self.wire.output;
+        if let Request::GetRange { keyspace, range, options, .. } = request
+            && options.streams
+        {
+            let (keyspace, range, options) = (*keyspace, range.clone(), *options);
+            return self.begin_stream(RangeStream { to, version, keyspace, range, options });
+        }
+        if is_long(request) {
+            return self.read_aside(Because::Long, to, version, request);
+        }
         let frame_bytes_max = self.context.protocol.frame_bytes_max;
-        let outcome = match request {
-            Request::Get { keyspace, key, .. } => {
-                read::answer_get(view, output, to, version, *keyspace, key)
-            }
-            Request::GetBatch { keyspace, keys, .. } if keys.len() <= KEYS_INLINE_MAX => {
-                let place = (version, *keyspace);
-                read::answer_get_batch(view, output, to, place, keys, frame_bytes_max)
-            }
-            Request::GetKey { keyspace, selector, end, .. }
-                if selector.offset.unsigned_abs() <= SELECTOR_STEPS_INLINE_MAX =>
-            {
-                let reader = view.reader();
-                let key = reader.get_key(*keyspace, selector, end, version);
-                match key {
-                    Ok(key) => {
-                        let opcode = Opcode::GetKey;
-                        self.answer(to, &Response::GetKey { opcode, version, key });
-                        Ok(())
-                    }
-                    Err(error) => Err(error),
-                }
-            }
-            Request::GetRange { keyspace, range, options, .. } => {
-                let (keyspace, range, options) = (*keyspace, range.clone(), *options);
-                self.begin_range(view, RangeStream { to, version, keyspace, range, options });
-                Ok(())
-            }
-            long => {
-                let request = long.clone();
-                self.work_aside(to, move |engine| {
-                    read_aside(engine, version, request, frame_bytes_max)
-                });
-                Ok(())
-            }
-        };
-        if let Err(error) = outcome {
-            self.answer_error(to, error);
+        let output = &mut self.wire.output;
+        match read::answer(view.reader(), output, to, version, request, frame_bytes_max) {
+            Ok(()) => {}
+            Err(NotRead::Cold) => self.read_aside(Because::Cold, to, version, request),
+            Err(NotRead::Failed(error)) => self.answer_error(to, error),
         }
     }
 
@@ -235,34 +213,13 @@ fn keeps_payload(opcode: u8) -> bool {
         .any(|kept| kept as u8 == opcode)
 }
 
-/// Answers a read that takes long.
-fn read_aside(
-    engine: &Engine,
-    version: Version,
-    request: Request,
-    frame_bytes_max: usize,
-) -> Result<Response, Error> {
-    let reader = engine.reader();
+/// Whether a read takes so long that it must not be done on the spot.
+fn is_long(request: &Request) -> bool {
     match request {
-        Request::GetBatch { keyspace, keys, .. } => {
-            let (mut values, mut bytes) = (Vec::with_capacity(keys.len()), 64);
-            for key in keys {
-                let value = reader.get(keyspace, &key, version)?;
-                bytes += 5 + value.map_or(0, |found| found.value.len());
-                if bytes > frame_bytes_max {
-                    return Err(read::too_large(frame_bytes_max));
-                }
-                values.push(value.map(|found| Bytes::copy_from_slice(found.value)));
-            }
-            Ok(Response::GetBatch { opcode: Opcode::GetBatch, version, values })
+        Request::GetBatch { keys, .. } => keys.len() > KEYS_INLINE_MAX,
+        Request::GetKey { selector, .. } => {
+            selector.offset.unsigned_abs() > SELECTOR_STEPS_INLINE_MAX
         }
-        Request::GetKey { keyspace, selector, end, .. } => {
-            let key = reader.get_key(keyspace, &selector, &end, version)?;
-            Ok(Response::GetKey { opcode: Opcode::GetKey, version, key })
-        }
-        other => {
-            let text = format!("the request {:?} is not one that takes long", other.opcode());
-            Err(Error::new(ErrorCode::INTERNAL_ERROR, text))
-        }
+        _ => false,
     }
 }

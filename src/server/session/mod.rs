@@ -10,8 +10,8 @@
 //! The task works in rounds. A round takes the mail, handles every complete frame that has been
 //! read (up to a bound, so that other connections get their turn), and sends all answers in one
 //! write. Reads are answered on the spot, through one look into the engine that lasts as long as the
-//! round and never across an `await`. Everything that has to wait goes elsewhere and comes back as
-//! mail, so one connection's requests never wait for each other.
+//! round and never across an `await`. Everything that has to wait, reads from the disk too, goes
+//! elsewhere and comes back as mail, so one connection's requests never wait for each other.
 //!
 //! What a connection can make the server hold is bounded: while too much output waits for the peer,
 //! or too many requests are under way, its input waits unread. When it ends, its watches, pins,
@@ -44,7 +44,8 @@ use plinth_protocol::{
 use tokio::task::{JoinSet, yield_now};
 use tokio_util::codec::Decoder;
 
-use self::{range::RangeStream, view::View, watch::Watching};
+pub(in crate::server) use self::aside::{Done, Whose};
+use self::{aside::Queued, range::Streaming, view::View, watch::Watching};
 use super::{
     context::ServerContext,
     mailbox::{Event, Mailbox, ReplyTo},
@@ -96,7 +97,14 @@ pub(super) struct Session {
     watch_serial: u64,
     pins: HashMap<u64, Pin>,
     pin_serial: u64,
-    streams: VecDeque<RangeStream>,
+    stream_serial: u64,
+    /// Streams whose next chunk is read on the spot, in turn.
+    streams: VecDeque<Streaming>,
+    /// Streams whose next chunk is being fetched from the disk.
+    cold_streams: Vec<Streaming>,
+    /// What waits for a blocking thread, and how much is done by one.
+    queued: VecDeque<Queued>,
+    aside_running: usize,
     work: JoinSet<()>,
     tally: Tally,
 }
@@ -119,7 +127,11 @@ impl Session {
             watch_serial: 0,
             pins: HashMap::new(),
             pin_serial: 0,
+            stream_serial: 0,
             streams: VecDeque::new(),
+            cold_streams: Vec::new(),
+            queued: VecDeque::new(),
+            aside_running: 0,
             work: JoinSet::new(),
             tally: Tally::default(),
         }
@@ -171,6 +183,8 @@ impl Session {
         self.watches.clear();
         self.pins.clear();
         self.streams.clear();
+        self.cold_streams.clear();
+        self.queued.clear();
         self.work.abort_all();
     }
 
@@ -188,7 +202,10 @@ impl Session {
             }
             let wants = Wants {
                 input: self.needs_input && !self.is_stopping,
-                is_idle: self.in_flight == 0 && self.watches.is_empty() && self.pins.is_empty(),
+                is_idle: self.in_flight == 0
+                    && self.watches.is_empty()
+                    && self.pins.is_empty()
+                    && self.cold_streams.is_empty(),
                 drained: !self.has_room() || !self.streams.is_empty() || self.is_ending(),
             };
             let wake = self.wire.wait(&self.mailbox, &mut self.events, wants).await?;
@@ -214,6 +231,7 @@ impl Session {
         self.is_ending()
             && self.in_flight == 0
             && self.streams.is_empty()
+            && self.cold_streams.is_empty()
             && self.wire.output.is_empty()
     }
 
@@ -235,11 +253,13 @@ impl Session {
         let context = Arc::clone(&self.context);
         let mut view = View::new(&context.engine);
         self.take_mail(&mut view);
-        if self.is_stopping {
-            return Ok(false);
+        let mut is_behind = false;
+        if !self.is_stopping {
+            is_behind = self.take_frames(&mut view)?;
+            is_behind |= self.pump_streams(&mut view);
         }
-        let is_behind = self.take_frames(&mut view)?;
-        Ok(self.pump_streams(&mut view) || is_behind)
+        self.begin_queued();
+        Ok(is_behind)
     }
 
     /// Handles the complete frames of the input; true if the round was too short for all of them.
@@ -318,6 +338,7 @@ impl Session {
                     self.in_flight -= 1;
                     self.answer(to, &response);
                 }
+                Event::Aside { whose, outcome } => self.take_aside(whose, outcome),
                 Event::Again { to, request } => {
                     self.in_flight -= 1;
                     self.read_again(view, to, &request);
@@ -337,8 +358,9 @@ impl Session {
         self.is_stopping = true;
         let watches = std::mem::take(&mut self.watches);
         let streams = std::mem::take(&mut self.streams);
+        let streams = streams.into_iter().chain(std::mem::take(&mut self.cold_streams));
         let ended = watches.into_values().map(|watching| watching.to);
-        for to in ended.chain(streams.into_iter().map(|stream| stream.to)) {
+        for to in ended.chain(streams.map(|streaming| streaming.stream.to)) {
             self.answer_error(to, ErrorCode::SHUTTING_DOWN.into());
         }
     }

@@ -2,7 +2,7 @@
 
 use plinth_protocol::Version;
 
-use crate::engine::{Engine, EngineReader};
+use crate::engine::{Engine, TryReader};
 
 /// One round's look into the engine, opened by the first read that needs it.
 ///
@@ -11,7 +11,7 @@ use crate::engine::{Engine, EngineReader};
 /// them was sent.
 pub(super) struct View<'e> {
     engine: &'e Engine,
-    reader: Option<EngineReader>,
+    reader: Option<TryReader>,
 }
 
 impl<'e> View<'e> {
@@ -21,8 +21,8 @@ impl<'e> View<'e> {
 
     /// The look.
     #[inline]
-    pub(super) fn reader(&mut self) -> &EngineReader {
-        self.reader.get_or_insert_with(|| self.engine.reader())
+    pub(super) fn reader(&mut self) -> &TryReader {
+        self.reader.get_or_insert_with(|| self.engine.try_reader())
     }
 
     /// The newest version that it holds.

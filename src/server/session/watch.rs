@@ -43,9 +43,12 @@ impl Session {
         let notify = move |outcome| mailbox.send(Event::Watched { request_id, serial, outcome });
         let engine = &self.context.engine;
         let known = value.map(AsRef::as_ref);
-        match engine.watch(version, keyspace, key, known, Box::new(notify)) {
-            Ok(handle) => {
+        match engine.try_watch(version, keyspace, key, known, Box::new(notify)) {
+            Ok((handle, unchecked)) => {
                 self.watches.insert(request_id, Watching { to, serial, _handle: handle });
+                if let Some(unchecked) = unchecked {
+                    self.check_watch_aside(unchecked);
+                }
             }
             Err(error) => self.answer_error(to, error),
         }
