@@ -12,6 +12,7 @@ pub(crate) mod idempotency;
 mod key;
 #[expect(dead_code, reason = "the layers below the memtable come next")]
 mod layer;
+pub mod manifest;
 mod memtable;
 mod options;
 mod pin;
@@ -20,6 +21,7 @@ mod reader;
 mod recovery;
 mod shared;
 mod stats;
+mod storage_options;
 pub mod store;
 pub mod table;
 pub(crate) mod version_clock;
@@ -30,6 +32,8 @@ mod watching;
 pub mod write;
 
 #[cfg(test)]
+mod format_page;
+#[cfg(test)]
 mod tests;
 
 pub use commit::{CommitSink, threads::Stage};
@@ -39,4 +43,5 @@ pub use pin::Pin;
 pub use reader::{EngineReader, NotRead, TryReader};
 pub use recovery::OpenError;
 pub use stats::{EngineStats, LatencyHistogram};
+pub use storage_options::StorageOptions;
 pub use watching::{UncheckedWatch, WatchHandle};

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use plinth_protocol::{Durability, limits::Limits};
 
-use super::{directory::DatabaseId, wal::LogOptions};
+use super::{StorageOptions, directory::DatabaseId, wal::LogOptions};
 use crate::{
     clock::{Clock, SystemClock},
     random::Random,
@@ -68,6 +68,8 @@ pub struct EngineOptions {
     pub new_database_id: DatabaseId,
     /// How the log is cut into files; what it says of ids and seeds is overridden.
     pub log: LogOptions,
+    /// When memory goes to tables, and how these are kept.
+    pub storage: StorageOptions,
     /// Who drives commits.
     pub pipeline: Pipeline,
     /// The most commits that wait for the sequencer.
@@ -108,6 +110,7 @@ impl EngineOptions {
             seed: u64::from_le_bytes(unguessable()),
             new_database_id: DatabaseId(unguessable()),
             log: LogOptions::default(),
+            storage: StorageOptions::default(),
             pipeline: Pipeline::Threads,
             queue_items_max: 1 << 16,
             queue_bytes_max: 64 << 20,

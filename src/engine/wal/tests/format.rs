@@ -1,47 +1,13 @@
 //! The bytes that `docs/format.md` shows are the bytes that are written.
 
 use super::*;
-use crate::engine::directory::{DataDirectory, DatabaseId};
+use crate::engine::{
+    directory::{DataDirectory, DatabaseId},
+    format_page::{check, drawn},
+};
 
-const PAGE: &str = include_str!("../../../../docs/format.md");
 const ID: DatabaseId =
     DatabaseId(*b"\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f");
-
-/// The bytes of the page's block of this name. A line is the offset in hexadecimal, the bytes, and
-/// words behind a semicolon; bytes that no line gives are zeros.
-fn drawn(name: &str) -> Vec<u8> {
-    let begin = format!("```hex {name}\n");
-    let (_, block) = PAGE.split_once(&begin).unwrap();
-    let (block, _) = block.split_once("```").unwrap();
-    let mut bytes = vec![];
-    for line in block.lines() {
-        let (line, _) = line.split_once(';').unwrap_or((line, ""));
-        let mut words = line.split_whitespace();
-        let Some(offset) = words.next() else { continue };
-        let offset = usize::from_str_radix(offset, 16).unwrap();
-        assert!(offset >= bytes.len(), "{name}: offset {offset:x} comes too late");
-        bytes.resize(offset, 0);
-        bytes.extend(words.map(|byte| u8::from_str_radix(byte, 16).unwrap()));
-    }
-    bytes
-}
-
-fn dump(name: &str, bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut text = format!("{name} is\n");
-    for (index, chunk) in bytes.chunks(16).enumerate() {
-        write!(text, "{:03x} ", index * 16).unwrap();
-        for byte in chunk {
-            write!(text, " {byte:02x}").unwrap();
-        }
-        text.push('\n');
-    }
-    text
-}
-
-fn check(name: &str, written: &[u8]) {
-    assert!(drawn(name) == written, "{}", dump(name, written));
-}
 
 /// What the page shows: a database of this id, and a log with a ceiling and a batch.
 fn example() -> SimVfs {
