@@ -11,6 +11,7 @@ use super::{
     commit::{
         CommitSink,
         log::LogStage,
+        mark::Marked,
         sequencer::Sequencer,
         threads::{Manual, Stage, Threads},
         validate::validate_row,
@@ -22,6 +23,7 @@ use super::{
     recovery::{OpenError, Recovered, recover},
     shared::Shared,
     stats::EngineStats,
+    wal::LogMark,
     watch::Notify,
     watching::{UncheckedWatch, WatchHandle, WatchPlace},
 };
@@ -221,6 +223,29 @@ impl Engine {
     /// The data directory.
     pub fn directory(&self) -> &Path {
         self.inner.directory.path()
+    }
+
+    /// Makes durable everything that was answered so far, and says how far the log reaches then.
+    /// `None` if the log has failed or is closed.
+    #[cfg_attr(not(test), expect(dead_code, reason = "checkpoints come next"))]
+    pub(in crate::engine) fn mark_log(&self) -> Option<LogMark> {
+        let shared = self.shared();
+        let ticket = shared.marks.ask();
+        match &self.inner.driver {
+            Driver::Threads(_) => {
+                shared.hand_off.nudge();
+                shared.marks.wait(ticket)
+            }
+            Driver::Manual(manual) => loop {
+                match shared.marks.look(ticket) {
+                    Marked::At(mark) => return Some(mark),
+                    Marked::Never => return None,
+                    Marked::NotYet => {
+                        manual.lock().step(Stage::Log);
+                    }
+                }
+            },
+        }
     }
 
     /// Whether the log has failed: reads go on, commits are refused until a restart.

@@ -10,6 +10,7 @@ use super::{
         batch::{Batch, Waiter, answer, withdraw},
         hand_off::HandOff,
         log::LogJob,
+        mark::Marks,
         publish::{BatchNumber, Publisher},
         queue::{Bounds, Queue, Refused, Taken},
         validate::validate,
@@ -52,6 +53,7 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) queue: Queue<Queued>,
     pub(crate) hand_off: HandOff<LogJob>,
+    pub(crate) marks: Marks,
     pub(crate) publisher: Publisher<Batch>,
     pub(crate) poison: Poison,
     /// No version above is given; durable.
@@ -77,6 +79,7 @@ impl Shared {
             store,
             queue: Queue::new(bounds),
             hand_off: HandOff::new(),
+            marks: Marks::default(),
             publisher: Publisher::new(last),
             poison: Poison::default(),
             ceiling: AtomicU64::new(ceiling.0),
@@ -164,11 +167,13 @@ impl Shared {
     pub(crate) fn fail(&self, error: &LogError) {
         self.poison.set(error.to_string());
         self.publisher.refuse();
+        self.marks.close();
     }
 
     /// A thread of the pipeline has died of a bug: nobody may wait for it.
     pub(crate) fn abandon(&self) {
         self.poison.set("a thread of the commit pipeline ended unexpectedly".to_owned());
+        self.marks.close();
         self.queue.close();
         self.give_up(self.publisher.fail(BatchNumber(0)), ErrorCode::COMMIT_UNKNOWN_RESULT);
         let mut left = Vec::new();

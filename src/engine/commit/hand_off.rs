@@ -21,6 +21,8 @@ struct State<J> {
     waiting: Option<J>,
     /// An emptied job whose buffers can be used again.
     spare: Option<J>,
+    /// Whoever waits for a job is to look around instead.
+    is_nudged: bool,
     is_closed: bool,
 }
 
@@ -35,7 +37,7 @@ pub(crate) enum Handed<J> {
 
 impl<J> HandOff<J> {
     pub(crate) fn new() -> Self {
-        let state = State { waiting: None, spare: None, is_closed: false };
+        let state = State { waiting: None, spare: None, is_nudged: false, is_closed: false };
         Self { state: Mutex::new(state), jobs: Condvar::new(), room: Condvar::new() }
     }
 
@@ -68,7 +70,7 @@ impl<J> HandOff<J> {
     /// Takes the waiting job; waits for it, with no `limit` for as long as it takes.
     pub(crate) fn take(&self, limit: Option<Duration>) -> Handed<J> {
         let mut state = self.state.lock();
-        while state.waiting.is_none() && !state.is_closed {
+        while state.waiting.is_none() && !state.is_closed && !state.is_nudged {
             match limit {
                 None => state = self.jobs.wait(state),
                 Some(limit) => {
@@ -79,6 +81,7 @@ impl<J> HandOff<J> {
                 }
             }
         }
+        state.is_nudged = false;
         match state.waiting.take() {
             Some(job) => {
                 drop(state);
@@ -88,6 +91,12 @@ impl<J> HandOff<J> {
             None if state.is_closed => Handed::Closed,
             None => Handed::Nothing,
         }
+    }
+
+    /// Lets whoever waits for a job, or next would, come back without one.
+    pub(crate) fn nudge(&self) {
+        self.state.lock().is_nudged = true;
+        self.jobs.notify_all();
     }
 
     /// Gives an emptied job back.
@@ -120,6 +129,8 @@ mod tests {
         assert_eq!(hand_off.reclaim(), None);
         hand_off.give_back(Vec::new());
         assert_eq!(hand_off.reclaim(), Some(Vec::new()));
+        hand_off.nudge();
+        assert_eq!(hand_off.take(None), Handed::Nothing);
         hand_off.close();
         assert_eq!(hand_off.take(None), Handed::Closed);
     }

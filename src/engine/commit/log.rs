@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use plinth_protocol::{Durability, ErrorCode, Version};
 
-use super::{hand_off::Handed, publish::BatchNumber};
+use super::{hand_off::Handed, mark::Ticket, publish::BatchNumber};
 use crate::{
     engine::{
         directory::DataDirectory,
@@ -98,6 +98,21 @@ impl LogStage {
 
     /// Takes one job and carries it out, or syncs what is due; waits up to `limit` for a job.
     pub(crate) fn step(&mut self, limit: Option<Duration>) -> Step {
+        // Before the job is taken: it then holds all that was sequenced when the mark was asked for.
+        let mark = self.shared.marks.wanted();
+        let limit = if mark.is_some() { Some(Duration::ZERO) } else { limit };
+        let step = self.take_step(limit);
+        if let Some(ticket) = mark {
+            self.make_mark(ticket);
+        }
+        match step {
+            Step::Closed => self.shared.marks.close(),
+            Step::Worked | Step::Idle => {}
+        }
+        if mark.is_some() && step == Step::Idle { Step::Worked } else { step }
+    }
+
+    fn take_step(&mut self, limit: Option<Duration>) -> Step {
         let until_due = self.until_due();
         let wait = match (limit, until_due) {
             (Some(limit), Some(due)) => Some(limit.min(due)),
@@ -124,6 +139,22 @@ impl LogStage {
                     self.poison_on_error(synced);
                 }
                 Step::Closed
+            }
+        }
+    }
+
+    /// Syncs, and says how far that is.
+    fn make_mark(&mut self, ticket: Ticket) {
+        if self.shared.poison.is_set() {
+            return;
+        }
+        match self.log.mark() {
+            Ok(mark) => {
+                self.count_sync();
+                self.shared.marks.answer(ticket, mark);
+            }
+            Err(error) => {
+                self.poison_on_error(Err(error));
             }
         }
     }
@@ -166,10 +197,14 @@ impl LogStage {
 
     fn sync(&mut self) -> Result<(), LogError> {
         self.log.sync()?;
+        self.count_sync();
+        Ok(())
+    }
+
+    fn count_sync(&mut self) {
         add(&self.shared.counters.log_syncs, 1);
         self.unsynced_since_micros = None;
         self.has_unsynced = false;
-        Ok(())
     }
 
     fn until_due(&self) -> Option<Duration> {

@@ -12,6 +12,7 @@
 //! - [`sequencer`]: takes what waits as one batch, without a timer; decides each commit in order of
 //!   arrival; gives versions. [`resolve`] turns mutations into writes that depend on nothing.
 //! - [`hand_off`] and [`log`]: one write and one sync a job; while it syncs, the next job grows.
+//! - [`mark`]: asks the log how far it is durable.
 //! - [`publish`]: the read version moves when a batch is logged, applied, and next in line.
 //! - [`batch`]: the waiters and how they are answered.
 //! - [`threads`]: the two threads that run this; the steps themselves know of no thread.
@@ -35,6 +36,7 @@
 pub(crate) mod batch;
 pub(crate) mod hand_off;
 pub(crate) mod log;
+pub(crate) mod mark;
 pub(crate) mod publish;
 pub(crate) mod queue;
 pub(crate) mod resolve;

@@ -169,3 +169,29 @@ fn a_failure_behind_an_answered_commit_stops_the_next_one() {
     assert_eq!(value(&engine, "a").as_deref(), Some("1"));
     assert_eq!(blind().set("c", "1").code(&engine), 8040);
 }
+
+#[test]
+fn a_mark_makes_durable_what_was_answered_in_whatever_durability() {
+    let bench = Bench::new();
+    let engine = bench.open_with(|options| options.durability = DurabilityMode::None);
+    for round in 0..3_u64 {
+        let version = blind().set("a", &round.to_string()).version(&engine);
+        let mark = engine.mark_log().unwrap();
+        assert_eq!(mark.last_version, version);
+        let after = after_power_cut(&bench);
+        assert_eq!(value(&after, "a"), Some(round.to_string()));
+    }
+    engine.close();
+    assert_eq!(engine.mark_log(), None, "a closed log can't be marked");
+}
+
+#[test]
+fn a_mark_that_fails_to_sync_poisons_and_is_never_made() {
+    let bench = Bench::new();
+    let engine = bench.open_with(|options| options.durability = DurabilityMode::None);
+    blind().set("a", "1").version(&engine);
+    bench.disk.set_plan("log.sync_data#1=eio".parse().unwrap());
+    assert_eq!(engine.mark_log(), None);
+    assert!(engine.is_poisoned());
+    assert_eq!(engine.mark_log(), None);
+}

@@ -8,7 +8,7 @@ use std::{
 use plinth_protocol::Version;
 
 use super::{
-    LogError, RecordEncoder, Segments,
+    LogError, LogMark, RecordEncoder, Segments,
     record::Place,
     segment::{SECTOR_BYTES, SEGMENT_HEADER_BYTES, Segment, SegmentHeader, Unfinished},
 };
@@ -112,6 +112,17 @@ impl Log {
         self.check_running()?;
         let result = self.sync_segment();
         self.stop_on_failure(result)
+    }
+
+    /// Makes everything that was appended durable, and says how far that is.
+    pub fn mark(&mut self) -> Result<LogMark, LogError> {
+        self.sync()?;
+        Ok(LogMark {
+            segment: self.segment.header.number,
+            position: self.position,
+            previous: self.previous,
+            last_version: self.last_version,
+        })
     }
 
     /// How many bytes the log takes, without the room ahead.

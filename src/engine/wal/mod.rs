@@ -39,6 +39,7 @@ mod log;
 mod reader;
 mod record;
 mod recovery;
+mod scan;
 mod segment;
 mod segments;
 
@@ -47,7 +48,8 @@ pub use error::LogError;
 pub use log::{Log, LogOptions};
 pub use record::LogRecord;
 pub use recovery::{LogStart, RecoveryReport, TornTail};
-pub use segments::Segments;
+pub use scan::{LogMark, LogScan, ScannedRecord, ScannedSegment, path_of_segment, segments_in};
+pub use segments::{Segments, SegmentsHold};
 
 #[cfg(test)]
 mod tests;

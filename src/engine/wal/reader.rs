@@ -63,7 +63,7 @@ impl SegmentReader {
         options: &LogOptions,
     ) -> Result<Self, LogError> {
         let path = segment_path(directory, number);
-        let file = vfs.open(&path)?;
+        let file = vfs.open_for_reading(&path)?;
         let file_bytes = file.len()?;
         let damaged = |what| LogError::Damaged { path: path.clone(), offset: 0, what };
         let mut header = [0; SEGMENT_HEADER_BYTES];

@@ -85,15 +85,15 @@ pub struct TornTail {
 }
 
 /// What is gathered from segment to segment.
-#[derive(Default)]
-struct Progress {
-    report: RecoveryReport,
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    pub(super) report: RecoveryReport,
     /// Transactions up to this version are not given back.
-    flushed: Version,
+    pub(super) flushed: Version,
     /// The checksum of the last record.
-    previous: u32,
-    last_version: Version,
-    closed: BTreeMap<u64, ClosedSegment>,
+    pub(super) previous: u32,
+    pub(super) last_version: Version,
+    pub(super) closed: BTreeMap<u64, ClosedSegment>,
 }
 
 impl Log {
@@ -199,24 +199,32 @@ fn open_segment(
     progress: &mut Progress,
 ) -> Result<SegmentReader, LogError> {
     let reader = SegmentReader::open(vfs, directory, number, options)?;
+    let Err(what) = follow(&reader.header, start, progress) else { return Ok(reader) };
     if number == start.first_segment {
-        if let Err(what) = check_first(&reader.header, start) {
-            return Err(LogError::Damaged { path: reader.path, offset: 0, what });
-        }
-        progress.previous = reader.header.previous;
-        progress.last_version = reader.header.after_version;
-        return Ok(reader);
-    }
-    if reader.header.previous == progress.previous
-        && reader.header.after_version == progress.last_version
-    {
-        return Ok(reader);
+        return Err(LogError::Damaged { path: reader.path, offset: 0, what });
     }
     // The header is sound, so it is the segment before that has lost its end.
     let mut before = SegmentReader::open(vfs, directory, number - 1, options)?;
     while before.next()?.is_some() {}
-    let what = "the records end before the one that the next segment's header names";
     Err(LogError::Damaged { path: before.path, offset: before.offset, what })
+}
+
+/// Checks that a segment follows from what has been read, or can be the first one.
+pub(super) fn follow(
+    header: &SegmentHeader,
+    start: LogStart,
+    progress: &mut Progress,
+) -> Result<(), &'static str> {
+    if header.number == start.first_segment {
+        check_first(header, start)?;
+        progress.previous = header.previous;
+        progress.last_version = header.after_version;
+        return Ok(());
+    }
+    if header.previous != progress.previous || header.after_version != progress.last_version {
+        return Err("the records end before the one that the next segment's header names");
+    }
+    Ok(())
 }
 
 /// What lies before the first segment must be elsewhere.
@@ -305,7 +313,7 @@ impl SegmentReader {
 }
 
 impl Progress {
-    fn check(&self, read: &ReadRecord) -> Result<(), &'static str> {
+    pub(super) fn check(&self, read: &ReadRecord) -> Result<(), &'static str> {
         let header = &read.header;
         if header.last_version > Version::MAX {
             return Err("this record's version is above the greatest that there is");
@@ -327,7 +335,7 @@ impl Progress {
     }
 
     /// Counts a record, and answers what of it is to be given back.
-    fn count(&mut self, read: ReadRecord) -> Option<LogRecord> {
+    pub(super) fn count(&mut self, read: ReadRecord) -> Option<LogRecord> {
         self.previous = read.header_crc;
         self.report.records += 1;
         match read.record {

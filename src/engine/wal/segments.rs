@@ -31,6 +31,10 @@ struct State {
     current: u64,
     /// The last version before the segment that is appended to.
     current_after: Version,
+    /// How many are at work who need the segments that there are.
+    holds: usize,
+    /// The segments before this one were to be given up while they were held.
+    retire_later: u64,
 }
 
 /// A segment that nothing is added to any more.
@@ -42,6 +46,41 @@ pub(super) struct ClosedSegment {
     pub(super) bytes: u64,
 }
 
+/// Keeps segments until it is dropped.
+#[derive(Debug)]
+pub struct SegmentsHold {
+    segments: Arc<Segments>,
+}
+
+impl SegmentsHold {
+    /// The first segment that there is.
+    pub fn first_segment(&self) -> u64 {
+        let state = self.segments.state.lock();
+        state.closed.first_key_value().map_or(state.current, |(number, _)| *number)
+    }
+
+    /// Where the segments are.
+    pub fn directory(&self) -> &Path {
+        &self.segments.directory
+    }
+}
+
+impl Drop for SegmentsHold {
+    fn drop(&mut self) {
+        let first_needed = {
+            let mut state = self.segments.state.lock();
+            state.holds -= 1;
+            if state.holds > 0 { 0 } else { std::mem::take(&mut state.retire_later) }
+        };
+        if first_needed > 0
+            && let Err(error) = self.segments.retire(first_needed)
+        {
+            // The next retirement, or the next start, tries again.
+            tracing::warn!(%error, "segments that are not needed are left behind");
+        }
+    }
+}
+
 impl Segments {
     pub(super) fn new(
         vfs: &Arc<dyn Vfs>,
@@ -50,7 +89,7 @@ impl Segments {
         current: u64,
         current_after: Version,
     ) -> Self {
-        let state = Mutex::new(State { closed, current, current_after });
+        let state = Mutex::new(State { closed, current, current_after, holds: 0, retire_later: 0 });
         Self { vfs: Arc::clone(vfs), directory: directory.to_path_buf(), state }
     }
 
@@ -69,9 +108,16 @@ impl Segments {
     }
 
     /// Gives up the segments before this one; it must be durable elsewhere that they are not needed.
-    /// Answers how many there were.
+    /// Answers how many there were. While they are held, they are given up when they no longer are.
     pub fn retire(&self, first_needed: u64) -> Result<u64, LogError> {
         let mut count = 0;
+        {
+            let mut state = self.state.lock();
+            if state.holds > 0 {
+                state.retire_later = state.retire_later.max(first_needed);
+                return Ok(0);
+            }
+        }
         loop {
             // Removing a file may take long; the log's writer must not wait for it.
             let Some(number) = self.first_closed().filter(|number| *number < first_needed) else {
@@ -81,6 +127,13 @@ impl Segments {
             self.state.lock().closed.remove(&number);
             count += 1;
         }
+    }
+
+    /// Keeps all segments that are needed now, until the hold is dropped. Needed is what the manifest
+    /// says after this call: a retirement under way gives up others.
+    pub fn hold(self: &Arc<Self>) -> SegmentsHold {
+        self.state.lock().holds += 1;
+        SegmentsHold { segments: Arc::clone(self) }
     }
 
     /// Bytes of the records in segments that are closed.

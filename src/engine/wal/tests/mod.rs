@@ -19,6 +19,7 @@ mod crash;
 mod damage;
 mod format;
 mod retirement;
+mod scan;
 
 const DIRECTORY: &str = "/log";
 

@@ -105,3 +105,17 @@ fn segments_that_are_needed_and_not_there_are_missed() {
     recover_from(&vfs, 3, 1000).unwrap();
     missing(&SimVfs::new(), 1, 1);
 }
+
+#[test]
+fn what_is_held_is_given_up_when_it_no_longer_is() {
+    let vfs = SimVfs::new();
+    let log = log_of(&vfs, 4);
+    let segments = log.segments();
+    let (one, two) = (segments.hold(), segments.hold());
+    assert_eq!(one.first_segment(), 1);
+    assert_eq!(segments.retire(3).unwrap(), 0);
+    drop(one);
+    assert_eq!(numbers(&vfs), [1, 2, 3, 4]);
+    drop(two);
+    assert_eq!(numbers(&vfs), [3, 4]);
+}

@@ -1,0 +1,160 @@
+//! Reads segments one behind the other, wherever each of them lies, and changes nothing: for copies
+//! of a log, for archives, and for looking at a log that isn't open.
+
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
+
+use plinth_protocol::Version;
+
+use super::{
+    LogError, LogOptions, LogRecord, LogStart,
+    reader::SegmentReader,
+    recovery::{Progress, follow},
+    segment::SEGMENT_HEADER_BYTES,
+};
+use crate::vfs::Vfs;
+
+/// Where the log ends when everything in it is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogMark {
+    /// The segment that is written.
+    pub segment: u64,
+    /// Before this offset of it, everything is durable.
+    pub position: u64,
+    /// The checksum of the last record.
+    pub previous: u32,
+    /// The last commit version, or that of what lies before the log.
+    pub last_version: Version,
+}
+
+/// A reader that goes from segment to segment.
+#[derive(Debug)]
+pub struct LogScan {
+    options: LogOptions,
+    start: LogStart,
+    next_segment: u64,
+    progress: Progress,
+    /// The segment before, and where its records ended.
+    before: Option<(PathBuf, u64)>,
+}
+
+/// A record and where it lies.
+#[derive(Debug)]
+pub struct ScannedRecord<'a> {
+    /// Where it begins in its segment.
+    pub offset: u64,
+    /// All its bytes.
+    pub bytes: &'a [u8],
+    /// The checksum by which the next record names it.
+    pub checksum: u32,
+    /// What it says; none if all of it is flushed.
+    pub record: Option<LogRecord>,
+}
+
+/// How a segment ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScannedSegment {
+    /// Behind its last record, or where the visitor broke off.
+    pub end: u64,
+    /// How many bytes behind that are not zero: a torn tail, unless the visitor broke off.
+    pub rest_bytes: u64,
+}
+
+impl LogScan {
+    /// A reader of the log of this database that begins at this place.
+    pub fn new(database_id: [u8; 16], start: LogStart) -> Self {
+        let progress = Progress { flushed: start.flushed, ..Progress::default() };
+        Self {
+            options: LogOptions { database_id, ..LogOptions::default() },
+            start,
+            next_segment: start.first_segment,
+            progress,
+            before: None,
+        }
+    }
+
+    /// The segment that comes next.
+    pub fn next_segment(&self) -> u64 {
+        self.next_segment
+    }
+
+    /// The last commit version that was read, or that of what lies before the first segment.
+    pub fn last_version(&self) -> Version {
+        self.progress.last_version
+    }
+
+    /// The checksum of the last record that was read.
+    pub fn previous(&self) -> u32 {
+        self.progress.previous
+    }
+
+    /// The highest ceiling that was read.
+    pub fn ceiling(&self) -> Version {
+        self.progress.report.ceiling.unwrap_or(Version::ZERO)
+    }
+
+    /// Reads the next segment, which lies in this directory. Checks that it follows from the one
+    /// before and that nothing is damaged; a torn tail is none of its business, but said.
+    pub fn read_segment(
+        &mut self,
+        vfs: &dyn Vfs,
+        directory: &Path,
+        visit: &mut dyn FnMut(ScannedRecord<'_>) -> Result<ControlFlow<()>, LogError>,
+    ) -> Result<ScannedSegment, LogError> {
+        let mut reader = SegmentReader::open(vfs, directory, self.next_segment, &self.options)?;
+        let followed = follow(&reader.header, self.start, &mut self.progress);
+        if let Err(what) = followed {
+            let here = (reader.path.clone(), 0);
+            let (path, offset) = self.before.take().unwrap_or(here);
+            return Err(LogError::Damaged { path, offset, what });
+        }
+        let path = reader.path.clone();
+        let mut end = SEGMENT_HEADER_BYTES as u64;
+        let mut is_ended = true;
+        while let Some((read, bytes)) = reader.next()? {
+            let (offset, checksum) = (read.offset, read.header_crc);
+            if let Err(what) = self.progress.check(&read) {
+                return Err(LogError::Damaged { path, offset, what });
+            }
+            // Whoever breaks off has not taken this record.
+            let (before, version) = (self.progress.previous, self.progress.last_version);
+            let record = self.progress.count(read);
+            let visited = visit(ScannedRecord { offset, bytes, checksum, record })?;
+            if visited.is_break() {
+                (self.progress.previous, self.progress.last_version) = (before, version);
+                is_ended = false;
+                break;
+            }
+            end = offset + bytes.len() as u64;
+        }
+        let mut segment = ScannedSegment { end, rest_bytes: 0 };
+        if is_ended {
+            let rest = reader.rest()?;
+            if rest.has_witness {
+                let what = "a record was here and was durable, as a later one says";
+                return Err(LogError::Damaged { path, offset: reader.offset, what });
+            }
+            segment.rest_bytes = rest.bytes;
+        }
+        self.before = Some((path, end));
+        self.next_segment += 1;
+        Ok(segment)
+    }
+}
+
+/// The numbers of the segments in a directory, ascending.
+pub fn segments_in(vfs: &dyn Vfs, directory: &Path) -> Result<Vec<u64>, LogError> {
+    let names = vfs.list(directory)?;
+    let numbers = names.iter().filter_map(|name| match super::segment::Name::of(name) {
+        super::segment::Name::Segment(number) => Some(number),
+        _ => None,
+    });
+    Ok(numbers.collect())
+}
+
+/// The path of a segment in a directory.
+pub fn path_of_segment(directory: &Path, number: u64) -> PathBuf {
+    super::segment::segment_path(directory, number)
+}
