@@ -282,7 +282,7 @@ impl Backend for EngineBackend {
     }
 
     async fn estimate_size(&self, keyspace: KeyspaceId, range: KeyRange) -> Result<u64, Error> {
-        let work = move |engine: &Engine| Ok(engine.estimate_size(keyspace, &range));
+        let work = move |engine: &Engine| engine.estimate_size(keyspace, &range);
         self.aside.run(Because::Long, work).await
     }
 
@@ -292,7 +292,7 @@ impl Backend for EngineBackend {
         range: KeyRange,
         chunk_bytes: u64,
     ) -> Result<Vec<Bytes>, Error> {
-        let work = move |engine: &Engine| Ok(engine.split_points(keyspace, &range, chunk_bytes));
+        let work = move |engine: &Engine| engine.split_points(keyspace, &range, chunk_bytes);
         self.aside.run(Because::Long, work).await
     }
 }

@@ -191,8 +191,8 @@ impl Engine {
     }
 
     /// About how many bytes of keys and values the range holds.
-    pub fn estimate_size(&self, keyspace: KeyspaceId, range: &KeyRange) -> u64 {
-        self.shared().store.reader().estimate_size(keyspace, range)
+    pub fn estimate_size(&self, keyspace: KeyspaceId, range: &KeyRange) -> Result<u64, Error> {
+        Ok(self.shared().store.reader().estimate_size(keyspace, range)?)
     }
 
     /// Keys that cut the range into pieces of about `chunk_bytes`; its ends are the first and last.
@@ -201,8 +201,8 @@ impl Engine {
         keyspace: KeyspaceId,
         range: &KeyRange,
         chunk_bytes: u64,
-    ) -> Vec<Bytes> {
-        self.shared().store.reader().split_points(keyspace, range, chunk_bytes)
+    ) -> Result<Vec<Bytes>, Error> {
+        Ok(self.shared().store.reader().split_points(keyspace, range, chunk_bytes)?)
     }
 
     /// What the engine has done and holds.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use plinth_protocol::Version;
+use plinth_protocol::{Error, ErrorCode, Version};
 
 use super::table::TableError;
 
@@ -43,5 +43,17 @@ impl std::error::Error for ReadError {}
 impl From<TableError> for ReadError {
     fn from(error: TableError) -> Self {
         Self::Table(error)
+    }
+}
+
+impl From<ReadError> for Error {
+    /// What a client is told.
+    fn from(error: ReadError) -> Self {
+        let code = match &error {
+            ReadError::TooOld { .. } => return ErrorCode::TRANSACTION_TOO_OLD.into(),
+            ReadError::Cold | ReadError::Table(TableError::File { .. }) => ErrorCode::IO_ERROR,
+            ReadError::Table(_) => ErrorCode::STORAGE_DAMAGED,
+        };
+        Self::new(code, error.to_string())
     }
 }

@@ -8,7 +8,6 @@ use plinth_protocol::{Error, ErrorCode, KeyRange, KeySelector, KeyspaceId, Versi
 use super::{
     read_error::ReadError,
     store::{Found, Reader},
-    table::TableError,
 };
 
 /// Why a [`TryReader`] has no answer.
@@ -48,13 +47,10 @@ impl From<ErrorCode> for NotRead {
 
 impl From<ReadError> for NotRead {
     fn from(error: ReadError) -> Self {
-        let code = match &error {
-            ReadError::Cold => return Self::Cold,
-            ReadError::TooOld { .. } => return ErrorCode::TRANSACTION_TOO_OLD.into(),
-            ReadError::Table(TableError::File { .. }) => ErrorCode::IO_ERROR,
-            ReadError::Table(_) => ErrorCode::STORAGE_DAMAGED,
-        };
-        Self::Failed(Error::new(code, error.to_string()))
+        match error {
+            ReadError::Cold => Self::Cold,
+            error => Self::Failed(error.into()),
+        }
     }
 }
 
@@ -103,6 +99,21 @@ impl TryReader {
     ) -> Result<(), NotRead> {
         self.check(version)?;
         self.reader.scan(keyspace, range, version, reverse, visit).map_err(NotRead::from)
+    }
+
+    /// Shows rows like [`scan`](Self::scan), but gives up after passing over some thousand keys
+    /// that have no value at the version. Then it tells what of the range is left, so that its
+    /// caller can go on after having done something else.
+    pub fn scan_some(
+        &self,
+        keyspace: KeyspaceId,
+        range: &KeyRange,
+        version: Version,
+        reverse: bool,
+        visit: &mut dyn FnMut(&[u8], Found<'_>) -> ControlFlow<()>,
+    ) -> Result<Option<KeyRange>, NotRead> {
+        self.check(version)?;
+        self.reader.scan_some(keyspace, range, version, reverse, visit).map_err(NotRead::from)
     }
 
     /// Resolves a key selector among the keys before `end`: to `""` off the beginning, to `end` off

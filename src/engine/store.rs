@@ -1,30 +1,34 @@
 //! The store: every version of every key that a read may still see.
 //!
+//! It is a stack of layers. What is new goes into the active memtable. When that is large enough it
+//! is frozen, and a new one put on top; what was frozen is written to tables and leaves memory. A
+//! read goes down the stack.
+//!
 //! One writer applies what was committed, in commit order; any number of readers look at any
 //! version not below the horizon. The writer moves the horizon first and drops versions
 //! afterwards, and a reader looks at the horizon again after it has read: so a read may be too
 //! late, and is told so, but is never wrong.
 
-use std::{
-    ops::ControlFlow,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+mod reader;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
-use bytes::Bytes;
-use plinth_protocol::{
-    ConflictRange, KeyRange, KeySelector, KeyspaceId, Version, range::key_after,
-};
+use plinth_protocol::Version;
 
 use super::{
-    key::KeyRef,
-    memtable::{Direction, Memtable, MemtableWriter, ReadGuard, bounds},
-    read_error::ReadError,
+    memtable::{FrozenMemtable, MemtableWriter, ReadGuard},
+    view::{View, Views},
     visible::Stamp,
     write::Write,
 };
+pub use reader::Reader;
+
+/// Spans under range tombstones beyond which a memtable is to be rotated whatever its size: each
+/// range clear copies a list of them.
+const TOMBSTONES_MAX: u64 = 1 << 15;
 
 /// Steps of garbage collection in one call of [`StoreWriter::maintain`]: well below a millisecond.
 const MAINTAIN_STEPS: usize = 512;
@@ -46,7 +50,8 @@ pub struct Found<'a> {
     pub version: Version,
 }
 
-/// What a store holds.
+/// What the memtables of a store hold. Where there are several, keys, versions and range clears are
+/// those of the active one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreStats {
     /// Keys with at least one version.
@@ -57,12 +62,16 @@ pub struct StoreStats {
     pub range_tombstones: u64,
     /// About how much memory all this takes.
     pub bytes: u64,
+    /// Memtables that are full and wait to be written to tables.
+    pub frozen: u64,
+    /// About how much memory those take.
+    pub frozen_bytes: u64,
 }
 
 #[derive(Debug)]
 struct Shared {
     horizon: AtomicU64,
-    table: Arc<Memtable>,
+    views: Arc<Views>,
     counters: Counters,
 }
 
@@ -75,7 +84,7 @@ struct Counters {
     bytes: AtomicU64,
 }
 
-/// All versions in memory. Cheap to clone; clones are the same store.
+/// All versions. Cheap to clone; clones are the same store.
 #[derive(Clone, Debug)]
 pub struct Store {
     shared: Arc<Shared>,
@@ -86,32 +95,44 @@ pub struct Store {
 pub struct StoreWriter {
     shared: Arc<Shared>,
     table: MemtableWriter,
-}
-
-/// A look into a [`Store`], for a batch of reads. Each read sees all that was applied before it
-/// began. What is dropped meanwhile stays in memory until the reader is gone, so it is not for
-/// keeping.
-#[derive(Debug)]
-pub struct Reader {
-    shared: Arc<Shared>,
-    guard: ReadGuard,
+    seed: u64,
+    horizon: Version,
 }
 
 impl Store {
     /// An empty store and its writer.
     pub fn new(options: StoreOptions) -> (Self, StoreWriter) {
         let table = MemtableWriter::new(options.seed);
+        let view = View { active: Arc::clone(table.table()), frozen: Vec::new() };
         let shared = Arc::new(Shared {
             horizon: AtomicU64::new(0),
-            table: Arc::clone(table.table()),
+            views: Arc::new(Views::new(view)),
             counters: Counters::default(),
         });
-        (Self { shared: Arc::clone(&shared) }, StoreWriter { shared, table })
+        let store = Self { shared: Arc::clone(&shared) };
+        (store, StoreWriter { shared, table, seed: options.seed, horizon: Version::ZERO })
     }
 
-    /// Begins a batch of reads. Never waits.
+    /// Begins a batch of reads.
     pub fn reader(&self) -> Reader {
-        Reader { shared: Arc::clone(&self.shared), guard: ReadGuard::pin() }
+        Reader::new(Arc::clone(&self.shared))
+    }
+
+    /// How many memtables are frozen.
+    pub fn frozen_len(&self) -> usize {
+        self.shared.views.load(&ReadGuard::pin()).frozen.len()
+    }
+
+    /// The frozen memtable that is to be written to tables next, the oldest.
+    #[cfg_attr(not(test), expect(dead_code, reason = "what flushes memtables comes next"))]
+    pub(in crate::engine) fn oldest_frozen(&self) -> Option<Arc<FrozenMemtable>> {
+        self.shared.views.load(&ReadGuard::pin()).frozen.last().cloned()
+    }
+
+    /// Drops what has left the layers and nobody reads any more, on this thread. True if something
+    /// is left that is still being read.
+    pub fn bury(&self) -> bool {
+        self.shared.views.bury()
     }
 
     /// The oldest version that can be read.
@@ -122,7 +143,11 @@ impl Store {
     /// What is held now.
     pub fn stats(&self) -> StoreStats {
         let Counters { keys, entries, range_tombstones, bytes } = &self.shared.counters;
+        let guard = ReadGuard::pin();
+        let frozen = &self.shared.views.load(&guard).frozen;
         StoreStats {
+            frozen: frozen.len() as u64,
+            frozen_bytes: frozen.iter().map(|frozen| frozen.bytes()).sum(),
             keys: keys.load(Ordering::Relaxed),
             entries: entries.load(Ordering::Relaxed),
             range_tombstones: range_tombstones.load(Ordering::Relaxed),
@@ -151,6 +176,40 @@ impl StoreWriter {
         // new horizon when it looks again.
         self.shared.horizon.fetch_max(horizon.0, Ordering::SeqCst);
         self.table.set_horizon(horizon);
+        self.horizon = self.horizon.max(horizon);
+    }
+
+    /// About how much memory the active memtable takes.
+    pub fn memtable_bytes(&self) -> u64 {
+        self.shared.counters.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether the active memtable takes at least so much memory, or has become slow to write to.
+    pub fn should_rotate(&self, memtable_bytes: u64) -> bool {
+        let counters = &self.shared.counters;
+        counters.bytes.load(Ordering::Relaxed) >= memtable_bytes
+            || counters.range_tombstones.load(Ordering::Relaxed) >= TOMBSTONES_MAX
+    }
+
+    /// Freezes the active memtable and puts an empty one on top. What is applied from now on must
+    /// have higher versions than all before. Does nothing, and returns false, if nothing was written
+    /// since the last time.
+    pub fn rotate(&mut self) -> bool {
+        let last = self.table.last();
+        if !self.table.is_written() {
+            return false;
+        }
+        let beneath = Arc::clone(&self.shared.views);
+        let mut table = MemtableWriter::above(self.seed, Some(beneath), last);
+        table.set_horizon(self.horizon);
+        let active = Arc::clone(table.table());
+        let frozen = Arc::new(std::mem::replace(&mut self.table, table).freeze());
+        self.shared.views.change(|view| {
+            view.active = active;
+            view.frozen.insert(0, frozen);
+        });
+        self.count();
+        true
     }
 
     /// Does a bounded bit of garbage collection; true if there is more to do.
@@ -170,137 +229,6 @@ impl StoreWriter {
         counters.entries.store(stats.records, Ordering::Relaxed);
         counters.range_tombstones.store(stats.tombstones, Ordering::Relaxed);
         counters.bytes.store(stats.bytes, Ordering::Relaxed);
-    }
-}
-
-impl Reader {
-    fn check_horizon(&self, version: Version) -> Result<(), ReadError> {
-        let horizon = self.shared.horizon();
-        if version < horizon {
-            return Err(ReadError::TooOld { version, horizon });
-        }
-        Ok(())
-    }
-
-    /// The value of a key.
-    pub fn get(
-        &self,
-        keyspace: KeyspaceId,
-        key: &[u8],
-        version: Version,
-    ) -> Result<Option<Found<'_>>, ReadError> {
-        let row = self.shared.table.get(KeyRef::new(keyspace, key), version, &self.guard);
-        // Only now: what the writer has dropped for a new horizon, it dropped after it had set it.
-        self.check_horizon(version)?;
-        Ok(row.map(|row| Found { value: row.value, version: row.version }))
-    }
-
-    /// Shows the rows of a range, in order or in reverse, until `visit` breaks. What was shown
-    /// before an error is void.
-    pub fn scan(
-        &self,
-        keyspace: KeyspaceId,
-        range: &KeyRange,
-        version: Version,
-        reverse: bool,
-        visit: &mut dyn FnMut(&[u8], Found<'_>) -> ControlFlow<()>,
-    ) -> Result<(), ReadError> {
-        self.check_horizon(version)?;
-        let direction = if reverse { Direction::Reverse } else { Direction::Forward };
-        let range = bounds(keyspace, &range.begin, &range.end);
-        self.shared.table.scan(range, version, direction, &self.guard, &mut |row| {
-            visit(row.key, Found { value: row.value, version: row.version })
-        });
-        self.check_horizon(version)
-    }
-
-    /// Resolves a key selector among the keys before `end`: to `""` off the beginning, to `end`
-    /// off the end.
-    pub fn get_key(
-        &self,
-        keyspace: KeyspaceId,
-        selector: &KeySelector,
-        end: &[u8],
-        version: Version,
-    ) -> Result<Bytes, ReadError> {
-        let end = Bytes::copy_from_slice(end);
-        let mut pivot = selector.key.clone();
-        if selector.or_equal {
-            pivot = key_after(&pivot);
-        }
-        let pivot = pivot.min(end.clone());
-        let forward = selector.offset > 0;
-        let mut steps = if forward {
-            selector.offset.unsigned_abs()
-        } else {
-            selector.offset.unsigned_abs().saturating_add(1)
-        };
-        let (range, mut resolved) = if forward {
-            (KeyRange::new(pivot, end.clone()), end)
-        } else {
-            (KeyRange::new(Bytes::new(), pivot), Bytes::new())
-        };
-        self.scan(keyspace, &range, version, !forward, &mut |key, _| {
-            steps -= 1;
-            if steps == 0 {
-                resolved = Bytes::copy_from_slice(key);
-                return ControlFlow::Break(());
-            }
-            ControlFlow::Continue(())
-        })?;
-        Ok(resolved)
-    }
-
-    /// Whether anything that `range` holds was changed after `since`, by whatever kind of write;
-    /// `since` must not be below the horizon. Clearing what isn't there changes nothing, and need
-    /// not be noticed; nothing else goes unnoticed.
-    pub fn written_since(
-        &self,
-        keyspace: KeyspaceId,
-        range: &ConflictRange,
-        since: Version,
-    ) -> bool {
-        let (table, guard) = (&self.shared.table, &self.guard);
-        match range {
-            ConflictRange::Key(key) => {
-                table.key_written_since(KeyRef::new(keyspace, key), since, guard)
-            }
-            ConflictRange::Range(range) => {
-                let range = bounds(keyspace, &range.begin, &range.end);
-                table.range_written_since(range, since, guard)
-            }
-        }
-    }
-
-    /// About how many bytes of keys and values the range holds now. Counts some rows and takes
-    /// their neighbours to be alike.
-    pub fn estimate_size(&self, keyspace: KeyspaceId, range: &KeyRange) -> u64 {
-        let mut bytes = 0;
-        let range = bounds(keyspace, &range.begin, &range.end);
-        self.shared.table.measure(range, &self.guard, &mut |_, piece| bytes += piece);
-        bytes
-    }
-
-    /// Keys that cut the range into pieces of about `chunk_bytes`; its ends are the first and the
-    /// last. Pieces may be some thousand bytes longer.
-    pub fn split_points(
-        &self,
-        keyspace: KeyspaceId,
-        range: &KeyRange,
-        chunk_bytes: u64,
-    ) -> Vec<Bytes> {
-        let mut points = vec![range.begin.clone()];
-        let mut bytes = 0;
-        let within = bounds(keyspace, &range.begin, &range.end);
-        self.shared.table.measure(within, &self.guard, &mut |key, piece| {
-            if bytes >= chunk_bytes.max(1) {
-                points.push(Bytes::copy_from_slice(key));
-                bytes = 0;
-            }
-            bytes += piece;
-        });
-        points.push(range.end.clone());
-        points
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
-use plinth_protocol::{KeyspaceId, Mutation, MutationOp, Versionstamp};
+use plinth_protocol::{Error, KeyspaceId, Mutation, MutationOp, Versionstamp};
 
 use crate::engine::write::Write;
 
@@ -31,13 +31,13 @@ pub(crate) struct Resolved {
 
 /// Resolves a transaction's mutations. `present` is asked for the value of a key before the
 /// transaction. An atomic operation that changes nothing writes nothing. `None` if the limit is
-/// passed.
+/// passed; an error if `present` has one.
 pub(crate) fn resolve(
     mutations: Vec<Mutation>,
     stamp: Versionstamp,
     limits: ResolveLimits,
-    mut present: impl FnMut(KeyspaceId, &[u8]) -> Option<Bytes>,
-) -> Option<Resolved> {
+    mut present: impl FnMut(KeyspaceId, &[u8]) -> Result<Option<Bytes>, Error>,
+) -> Result<Option<Resolved>, Error> {
     let mut writes = Vec::with_capacity(mutations.len());
     let mut bytes: usize = 0;
     let mut own = OwnWrites::default();
@@ -61,7 +61,7 @@ pub(crate) fn resolve(
                 own.note(&writes);
                 let before = match own.find(keyspace, &key) {
                     Some(value) => value,
-                    None => present(keyspace, &key),
+                    None => present(keyspace, &key)?,
                 };
                 let after = op.apply(before.as_deref(), &operand, limits.value_bytes_max);
                 if before == after {
@@ -69,7 +69,7 @@ pub(crate) fn resolve(
                 }
                 bytes += after.as_ref().map_or(0, Bytes::len);
                 if bytes > limits.bytes_max {
-                    return None;
+                    return Ok(None);
                 }
                 match after {
                     Some(value) => Write::Set { keyspace, key, value },
@@ -79,7 +79,7 @@ pub(crate) fn resolve(
         };
         writes.push(write);
     }
-    Some(Resolved { writes, bytes })
+    Ok(Some(Resolved { writes, bytes }))
 }
 
 /// `bytes` with the ten at `offset` replaced by the stamp; unchanged if they are not there, which
@@ -169,8 +169,9 @@ mod tests {
             .map(|op| Mutation { keyspace: SPACE, adds_conflict: true, op })
             .collect();
         resolve(mutations, Versionstamp::new(Version(1), 2), limits, |_, key| {
-            (key == b"there").then(|| Bytes::from_static(&[7]))
+            Ok((key == b"there").then(|| Bytes::from_static(&[7])))
         })
+        .unwrap()
     }
 
     fn set(key: &'static str, value: &'static [u8]) -> MutationOp {

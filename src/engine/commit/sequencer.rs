@@ -314,8 +314,11 @@ impl Sequencer {
             return Err(ErrorCode::TRANSACTION_TOO_OLD.into());
         }
         self.apply(batch);
-        Ok(self.claims.check(*keyspace, range, since)
-            || self.shared.store.reader().written_since(*keyspace, range, since))
+        if self.claims.check(*keyspace, range, since) {
+            return Ok(true);
+        }
+        // What can't be read may have been written: nobody commits on that.
+        Ok(self.shared.store.reader().written_since(*keyspace, range, since)?)
     }
 
     /// The commit happens, at `version`, unless what it comes to is too much.
@@ -366,17 +369,17 @@ impl Sequencer {
             self.apply(batch);
         }
         let store = &self.shared.store;
-        let newest = |keyspace: KeyspaceId, key: &[u8]| -> Option<Bytes> {
+        let newest = |keyspace: KeyspaceId, key: &[u8]| -> Result<Option<Bytes>, Error> {
             // The newest version is never below the horizon.
             let reader = store.reader();
-            let found = reader.get(keyspace, key, Version::MAX).ok()??;
-            Some(Bytes::copy_from_slice(found.value))
+            let found = reader.get(keyspace, key, Version::MAX)?;
+            Ok(found.map(|found| Bytes::copy_from_slice(found.value)))
         };
         let limits = ResolveLimits {
             value_bytes_max: self.shared.options.limits.value_bytes_max,
             bytes_max: RESOLVED_BYTES_MAX - batch.resolved_bytes,
         };
-        let Some(Resolved { writes, bytes }) = resolve(mutations, stamp, limits, newest) else {
+        let Some(Resolved { writes, bytes }) = resolve(mutations, stamp, limits, newest)? else {
             // Alone it may fit into a later batch, unless it was alone already.
             let is_alone = batch.resolved_bytes == 0;
             return Err(Error::from(if is_alone {

@@ -11,6 +11,11 @@
 //! [`node`], whose chain of records the read follows to the newest that it sees; if a newer range
 //! clear covers the key, that was its end.
 //!
+//! Older layers may lie beneath: memtables that are frozen, and tables. Then a clear is kept also
+//! where there was nothing to clear, because it hides what is there. [`Memtable::lookup`] and
+//! [`MemtableCursor`](cursor::MemtableCursor) tell a key that was cleared from one of which nothing is known;
+//! [`Memtable::scan`], which passes over both, is for when there is nothing beneath.
+//!
 //! One writer, readers that never wait and never repeat. What may be freed when is one rule, stated
 //! in [`reclaim`]. What the writer drops, and when, is [`writer`]'s matter.
 //!
@@ -20,6 +25,10 @@
 //! key can't be taken out and come back while its release has the bugs of 0.1.3.
 //! `benches/memtable.rs` compares.
 
+mod cursor;
+mod fragments;
+#[expect(unsafe_code, reason = "what is not written any more is read without an epoch")]
+mod frozen;
 #[expect(unsafe_code, reason = "lock-free slots hold pointers to nodes")]
 mod index;
 #[expect(unsafe_code, reason = "header and bytes in one block; readers follow the chain unlocked")]
@@ -32,8 +41,9 @@ mod tree;
 #[expect(unsafe_code, reason = "the writer keeps pointers to what it will drop")]
 mod writer;
 
-pub(super) use reclaim::ReadGuard;
-pub(super) use writer::MemtableWriter;
+pub(super) use frozen::FrozenMemtable;
+pub(super) use reclaim::{Owned, ReadGuard};
+pub(super) use writer::{Beneath, MemtableWriter};
 
 use std::ops::ControlFlow;
 
@@ -45,7 +55,14 @@ use self::{
     tombstones::{Cover, RangeTombstones},
     tree::Tree,
 };
-use super::{key::KeyRef, layer::Span, visible::Stamp};
+use super::{
+    key::KeyRef,
+    layer::{Lookup, Span},
+    visible::Stamp,
+};
+
+/// How many keys a scan passes over, without one to show, before it stops and says where.
+pub(super) const HIDDEN_MAX: usize = 10_000;
 
 /// What readers share with the writer.
 #[derive(Debug)]
@@ -86,22 +103,32 @@ impl Memtable {
         Self { index: PointIndex::new(seed), tree: Tree::new(), tombstones: RangeTombstones::new() }
     }
 
-    /// What a read at `version` sees of a key.
-    pub(super) fn get<'g>(
+    /// What a read at `version` finds of a key.
+    pub(super) fn lookup<'g>(
         &self,
         key: KeyRef<'_>,
         version: Version,
         guard: &'g ReadGuard,
-    ) -> Option<Row<'g>> {
+    ) -> Lookup<'g> {
         // Before the node: a tombstone that is gone by now has taken the nodes below with it.
         let cover = self.tombstones.at(version, guard);
-        let node = self.index.get(key, guard)?;
-        let record = node.at(version)?;
-        Row::of(node.key().key, record, cover.stamp(key))
+        let record = self.index.get(key, guard).and_then(|node| node.at(version));
+        let cover = cover.stamp(key);
+        match record {
+            Some(record) if cover.is_none_or(|cover| cover <= record.stamp()) => {
+                match record.value() {
+                    Some(value) => Lookup::Value(value, record.stamp().version),
+                    None => Lookup::Cleared,
+                }
+            }
+            _ if cover.is_some() => Lookup::Cleared,
+            _ => Lookup::Unknown,
+        }
     }
 
-    /// Shows what a read at `version` sees of the keys from `begin` to before `end`, until `visit`
-    /// breaks.
+    /// Shows what a read at `version` sees of the keys from `begin` to before `end`, if nothing lies
+    /// beneath, until `visit` breaks. After passing over many keys that it doesn't see it stops, and
+    /// tells at which it did: that is still to be looked at.
     pub(super) fn scan<'g>(
         &self,
         (begin, end): (KeyRef<'_>, KeyRef<'_>),
@@ -109,11 +136,11 @@ impl Memtable {
         direction: Direction,
         guard: &'g ReadGuard,
         visit: &mut dyn FnMut(Row<'g>) -> ControlFlow<()>,
-    ) {
+    ) -> Option<KeyRef<'g>> {
         if begin >= end {
-            return;
+            return None;
         }
-        // Before the nodes, as in `get`.
+        // Before the nodes, as in `lookup`.
         let cover = self.tombstones.at(version, guard);
         let mut span = Span::ALL;
         if !cover.is_empty() {
@@ -121,28 +148,61 @@ impl Memtable {
         }
         let from = if direction == Direction::Forward { begin } else { end };
         let mut cursor = self.tree.seek(from, version, guard);
+        let mut hidden_left = HIDDEN_MAX;
         loop {
             let node = match direction {
                 Direction::Forward => cursor.next().filter(|node| node.key() < end),
                 Direction::Reverse => cursor.previous().filter(|node| begin <= node.key()),
             };
-            let Some(node) = node else { return };
-            let key = node.key();
+            let key = node?.key();
             if !span.contains(key) {
                 span = cover.span(key);
             }
-            let Some(record) = node.at(version) else { continue };
-            if let Some(row) = Row::of(key.key, record, span.stamp) {
+            let record = node?.at(version);
+            if let Some(row) = record.and_then(|record| Row::of(key.key, record, span.stamp)) {
                 if visit(row).is_break() {
-                    return;
+                    return None;
                 }
-            } else if let Some(stamp) = span.stamp {
+                continue;
+            }
+            if hidden_left == 0 {
+                return Some(key);
+            }
+            hidden_left -= 1;
+            if record.is_some()
+                && let Some(stamp) = span.stamp
+            {
                 match direction {
                     Direction::Forward => cursor.skip_hidden_forward(stamp.version, span.end),
                     Direction::Reverse => cursor.skip_hidden_reverse(stamp.version, span.begin),
                 }
             }
         }
+    }
+
+    /// Whether it holds a version of any key from `begin` to before `end`.
+    pub(super) fn may_hold(
+        &self,
+        (begin, end): (KeyRef<'_>, KeyRef<'_>),
+        guard: &ReadGuard,
+    ) -> bool {
+        let mut cursor = self.tree.seek(begin, Version::ZERO, guard);
+        cursor.next().is_some_and(|node| node.key() < end)
+    }
+
+    /// Whether it holds a version of the key.
+    pub(super) fn may_hold_key(&self, key: KeyRef<'_>, guard: &ReadGuard) -> bool {
+        self.index.get(key, guard).is_some()
+    }
+
+    /// What a range clear covers at `key` and around it, for a read at `version`.
+    pub(super) fn span<'g>(
+        &self,
+        key: KeyRef<'_>,
+        version: Version,
+        guard: &'g ReadGuard,
+    ) -> Span<'g> {
+        self.tombstones.at(version, guard).span(key)
     }
 
     /// Whether the key was set or cleared, or a range with it, after `since`.

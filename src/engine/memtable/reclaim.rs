@@ -15,22 +15,37 @@ use std::{
 
 use crossbeam_epoch::Guard;
 
-/// A pinned epoch. Only made by [`ReadGuard::pin`], so that all belong to the one collector.
+/// A pinned epoch. Only made by [`ReadGuard::pin`], so that all belong to the one collector, and by
+/// [`ReadGuard::unpinned`], for what is never retired.
 #[derive(Debug)]
 pub(in crate::engine) struct ReadGuard {
-    guard: Guard,
+    /// None if nothing that is looked at is ever retired.
+    guard: Option<Guard>,
     retired: Cell<usize>,
 }
 
 impl ReadGuard {
     /// Pins the epoch for this thread.
     pub(in crate::engine) fn pin() -> Self {
-        Self { guard: crossbeam_epoch::pin(), retired: Cell::new(0) }
+        Self { guard: Some(crossbeam_epoch::pin()), retired: Cell::new(0) }
+    }
+
+    /// A guard that keeps nothing from being freed, and holds nobody up however long it lives.
+    ///
+    /// # Safety
+    /// It is only used to look at what outlives it anyway and is not changed any more, and nothing
+    /// is retired under it.
+    pub(super) unsafe fn unpinned() -> Self {
+        Self { guard: None, retired: Cell::new(0) }
     }
 
     /// Runs `free` once all guards that are pinned now are gone, on whichever thread.
     pub(super) fn retire(&self, free: impl FnOnce() + Send + 'static) {
-        self.guard.defer(free);
+        debug_assert!(self.guard.is_some(), "nothing is retired under an unpinned guard");
+        // Without a guard it would stay allocated for ever, which is at least not unsound.
+        if let Some(guard) = &self.guard {
+            guard.defer(free);
+        }
         self.retired.set(self.retired.get() + 1);
     }
 
@@ -42,7 +57,9 @@ impl ReadGuard {
     /// Hands what this thread has retired to whoever collects next, and frees some of what all
     /// have retired before.
     pub(in crate::engine) fn flush(&self) {
-        self.guard.flush();
+        if let Some(guard) = &self.guard {
+            guard.flush();
+        }
     }
 }
 
@@ -103,23 +120,23 @@ impl<T: Send + Sync + 'static> Published<T> {
 
 /// A [`Published`] value with no second cell, which goes with its cell.
 #[derive(Debug)]
-pub(super) struct Owned<T: Send + Sync + 'static> {
+pub(in crate::engine) struct Owned<T: Send + Sync + 'static> {
     cell: Published<T>,
 }
 
 impl<T: Send + Sync + 'static> Owned<T> {
     /// Publishes `value`.
-    pub(super) fn new(value: T) -> Self {
+    pub(in crate::engine) fn new(value: T) -> Self {
         Self { cell: Published::new(Box::new(value)) }
     }
 
     /// What is there now.
-    pub(super) fn load<'g>(&self, guard: &'g ReadGuard) -> &'g T {
+    pub(in crate::engine) fn load<'g>(&self, guard: &'g ReadGuard) -> &'g T {
         self.cell.load(guard)
     }
 
     /// Puts `value` in place of what is there, which is dropped when no reader can see it.
-    pub(super) fn replace(&self, value: T, guard: &ReadGuard) {
+    pub(in crate::engine) fn replace(&self, value: T, guard: &ReadGuard) {
         self.cell.replace(Box::new(value), guard);
     }
 }

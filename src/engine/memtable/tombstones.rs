@@ -7,6 +7,12 @@
 //!
 //! Lists share what they have in common: they are cut into chunks, and a clear copies the chunks at
 //! its ends and the list of chunks.
+//!
+//! A tombstone whose keys were swept out of the memtable is dropped if nothing lies beneath. If
+//! something does, it stays for the older layers' sake, and is *settled*: it gets the stamp below
+//! all others of the memtable, which hides nothing here and everything there. Neighbours that are
+//! settled become one, so that a queue that is cleared from its head leaves one span, not one for
+//! each clear.
 
 use std::sync::Arc;
 
@@ -21,6 +27,9 @@ use crate::engine::{
 
 /// Spans, and versions, of a chunk at most.
 const CHUNK_MAX: usize = 64;
+
+/// What a boundary's key is taken to need.
+const KEY_BYTES_ASSUMED: usize = 32;
 
 /// What covers the keys from `begin` to the next boundary.
 #[derive(Clone, Debug)]
@@ -81,6 +90,41 @@ impl Spans {
         }
     }
 
+    /// What is covered here and was not, or not so, in `before`. Chunks that both share are passed
+    /// over.
+    fn added_to(&self, before: &Self, added: &mut Vec<(Arc<KeyBuf>, Arc<KeyBuf>, Stamp)>) {
+        let is_same = |(one, other): &(&Arc<[Boundary]>, &Arc<[Boundary]>)| Arc::ptr_eq(one, other);
+        let shared = self.chunks.iter().zip(&before.chunks).take_while(is_same).count();
+        let most = self.chunks.len().min(before.chunks.len()) - shared;
+        let pairs = self.chunks.iter().rev().zip(before.chunks.iter().rev()).take(most);
+        let shared_behind = pairs.take_while(is_same).count();
+        let differing = |spans: &Self| {
+            // One boundary more, where the last span ends.
+            let chunks = shared..spans.chunks.len() - shared_behind;
+            let next = spans.boundary((chunks.end, 0)).cloned();
+            let chunks = spans.chunks.get(chunks).unwrap_or_default().iter();
+            let boundaries = chunks.flat_map(|chunk| chunk.iter().cloned());
+            boundaries.chain(next).collect::<Vec<Boundary>>()
+        };
+        let (now, then) = (differing(self), differing(before));
+        let mut then = then.windows(2).peekable();
+        for pair in now.windows(2) {
+            let [Boundary { begin, stamp: Some(stamp) }, Boundary { begin: end, .. }] = pair else {
+                continue;
+            };
+            while then.next_if(|old| old.first().is_some_and(|old| old.begin < *begin)).is_some() {}
+            let is_old = then.peek().is_some_and(|old| match old {
+                [from, to] => {
+                    from.begin == *begin && to.begin == *end && from.stamp == Some(*stamp)
+                }
+                _ => false,
+            });
+            if !is_old {
+                added.push((Arc::clone(begin), Arc::clone(end), *stamp));
+            }
+        }
+    }
+
     /// These spans with `begin..end` under `stamp`.
     fn with(&self, begin: KeyRef<'_>, end: KeyRef<'_>, stamp: Stamp) -> Self {
         debug_assert!(begin < end);
@@ -103,8 +147,15 @@ impl Spans {
         self.replaced(first.0, after.0 + 1, &middle)
     }
 
-    /// These spans without what the tombstone `stamp` covers of `begin..end`.
-    fn without(&self, begin: KeyRef<'_>, end: KeyRef<'_>, stamp: Stamp) -> Self {
+    /// These spans with `settled`, or nothing, in place of what the tombstone `stamp` covers of
+    /// `begin..end`.
+    fn without(
+        &self,
+        begin: KeyRef<'_>,
+        end: KeyRef<'_>,
+        stamp: Stamp,
+        settled: Option<Stamp>,
+    ) -> Self {
         // One chunk more at either side, where a boundary may have become pointless.
         let first = self.lower_bound(begin).0.saturating_sub(1);
         let after = (self.lower_bound(end).0 + 2).min(self.chunks.len());
@@ -120,8 +171,11 @@ impl Spans {
         {
             let key = boundary.begin.as_ref().as_ref();
             let is_meant = begin <= key && key < end;
-            let left = boundary.stamp.filter(|&other| !is_meant || other != stamp);
-            if left.is_some() || above.is_some() {
+            let left = match boundary.stamp {
+                Some(other) if is_meant && other == stamp => settled,
+                other => other,
+            };
+            if left != above {
                 middle.push(Boundary { begin: Arc::clone(&boundary.begin), stamp: left });
             }
             above = left;
@@ -152,11 +206,22 @@ struct Epoch {
     spans: Arc<Spans>,
 }
 
+impl Epoch {
+    /// About how much memory it takes beside what it shares with the epoch before.
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.spans.chunks.len() * size_of::<Arc<[Boundary]>>()
+            + 2 * CHUNK_MAX * size_of::<Boundary>()
+    }
+}
+
 /// The spans of every version, oldest first.
 #[derive(Clone, Debug, Default)]
 struct History {
     /// Chunks are not empty.
     chunks: Vec<Arc<[Epoch]>>,
+    /// What all epochs take, about.
+    bytes: usize,
 }
 
 impl History {
@@ -175,6 +240,8 @@ impl History {
 
     /// This history with a last epoch more, in place of the last one if that has the same version.
     fn with(&self, epoch: Epoch) -> Self {
+        let replaced = self.newest().filter(|newest| newest.version == epoch.version);
+        let bytes = self.bytes + epoch.bytes() - replaced.map_or(0, Epoch::bytes);
         let mut chunks = self.chunks.clone();
         let mut last = match chunks.last() {
             Some(last) if last.len() < CHUNK_MAX => last.to_vec(),
@@ -186,7 +253,7 @@ impl History {
                 && full.last().is_some_and(|newest| newest.version == epoch.version)
             {
                 *full = replace_last(full, epoch);
-                return Self { chunks };
+                return Self { chunks, bytes };
             }
             last.push(epoch);
         } else {
@@ -197,7 +264,7 @@ impl History {
             last.push(epoch);
         }
         chunks.push(last.into());
-        Self { chunks }
+        Self { chunks, bytes }
     }
 
     /// This history without what no read at or above `horizon` needs, as far as whole chunks go.
@@ -213,8 +280,9 @@ impl History {
         if is_done {
             return Some(Self::default());
         }
-        (needed > 0)
-            .then(|| Self { chunks: self.chunks.get(needed..).unwrap_or_default().to_vec() })
+        let (gone, kept) = self.chunks.split_at_checked(needed).filter(|_| needed > 0)?;
+        let gone: usize = gone.iter().flat_map(|chunk| chunk.iter()).map(Epoch::bytes).sum();
+        Some(Self { chunks: kept.to_vec(), bytes: self.bytes - gone })
     }
 }
 
@@ -244,6 +312,26 @@ impl RangeTombstones {
         self.history.load(guard).newest().map_or(0, |newest| newest.spans.covered)
     }
 
+    /// About how much memory they take: what covers the keys now, and how that came about.
+    pub(super) fn bytes(&self, guard: &ReadGuard) -> usize {
+        let history = self.history.load(guard);
+        let keys = history.newest().map_or(0, |newest| newest.spans.covered);
+        history.bytes + keys * 2 * (size_of::<KeyBuf>() + KEY_BYTES_ASSUMED)
+    }
+
+    /// Every range clear that a version which is still kept sees, as begin, end and stamp; some more
+    /// than once or in pieces.
+    pub(super) fn events(&self, guard: &ReadGuard) -> Vec<(Arc<KeyBuf>, Arc<KeyBuf>, Stamp)> {
+        let mut events = Vec::new();
+        let nothing = Spans::default();
+        let mut before = &nothing;
+        for epoch in self.history.load(guard).chunks.iter().flat_map(|chunk| chunk.iter()) {
+            epoch.spans.added_to(before, &mut events);
+            before = &epoch.spans;
+        }
+        events
+    }
+
     /// Covers ranges, given as begin and end, at a stamp above all before. Only the writer does
     /// this.
     pub(super) fn add<'a>(
@@ -264,17 +352,18 @@ impl RangeTombstones {
         }
     }
 
-    /// Drops the tombstone `stamp` of `begin..end`, whose work is done. Only the writer does this.
+    /// Drops the tombstone `stamp` of `begin..end`, whose work is done, or settles it to the stamp
+    /// that is given, which is below all others. Only the writer does this.
     pub(super) fn remove(
         &self,
-        begin: KeyRef<'_>,
-        end: KeyRef<'_>,
+        (begin, end): (KeyRef<'_>, KeyRef<'_>),
         stamp: Stamp,
+        settled: Option<Stamp>,
         guard: &ReadGuard,
     ) {
         let history = self.history.load(guard);
         let Some(newest) = history.newest() else { return };
-        let spans = Arc::new(newest.spans.without(begin, end, stamp));
+        let spans = Arc::new(newest.spans.without(begin, end, stamp, settled));
         let epoch = Epoch { version: newest.version, spans };
         self.history.replace(history.with(epoch), guard);
     }
@@ -351,7 +440,7 @@ mod tests {
             }
             for index in removed {
                 let (begin, end, stamp) = *index.get(&added);
-                tombstones.remove(key(&begin), key(&end), stamp, &guard);
+                tombstones.remove((key(&begin), key(&end)), stamp, None, &guard);
                 for covered in newest.iter_mut().filter(|covered| **covered == Some(stamp)) {
                     *covered = None;
                 }
@@ -381,7 +470,8 @@ mod tests {
         }
         assert_eq!(tombstones.len(&guard), 250);
         for (at, pair) in bytes.windows(2).enumerate() {
-            tombstones.remove(key(&pair[0]), key(&pair[1]), stamp(1 + at as u64), &guard);
+            let ends = (key(&pair[0]), key(&pair[1]));
+            tombstones.remove(ends, stamp(1 + at as u64), None, &guard);
         }
         assert_eq!(tombstones.len(&guard), 0);
         tombstones.expire(Version(1000), &guard);

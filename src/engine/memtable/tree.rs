@@ -386,6 +386,21 @@ pub(super) struct Cursor<'g> {
 }
 
 impl<'g> Cursor<'g> {
+    /// Goes on to before the first node not below `key`, which is not before the place.
+    pub(super) fn go_to(&mut self, tree: &'g Tree, key: KeyRef<'_>) {
+        let is_here = self.leaf.nodes.len().checked_sub(1).is_some_and(|last| {
+            key <= self.leaf.key(last, self.guard)
+                && self.leaf.nodes.first().is_some_and(|_| self.leaf.key(0, self.guard) <= key)
+        });
+        if !is_here {
+            *self = tree.seek(key, self.version, self.guard);
+            return;
+        }
+        self.at = match self.leaf.find(key, self.guard) {
+            Ok(at) | Err(at) => at,
+        };
+    }
+
     /// Steps over the next node.
     pub(super) fn next(&mut self) -> Option<NodeRef<'g>> {
         loop {

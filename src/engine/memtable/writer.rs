@@ -10,16 +10,20 @@
 //! below are swept out, a few at a time, and then the tombstone is dropped. A narrow range, with
 //! few keys in it, is cleared key by key instead: that is cheaper for everybody.
 //!
+//! Where something may lie [`Beneath`], a clear has more to do than to hide what is here, and stays
+//! until the memtable is flushed: as a record also of a key that has none, as a tombstone also for
+//! a narrow range, and after its sweep.
+//!
 //! All this happens in bounded steps: a few with every write, so that memory stays in proportion
 //! even if nobody calls [`MemtableWriter::collect`], and more with that.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, fmt, sync::Arc};
 
 use bytes::Bytes;
 use plinth_protocol::Version;
 
 use super::{
-    Memtable,
+    FrozenMemtable, Memtable,
     index::PointIndexWriter,
     node::{Freed, NodePointer, NodeRef, RecordPointer},
     reclaim::ReadGuard,
@@ -41,6 +45,15 @@ const WRITES_PER_PIN: usize = 32;
 /// Things retired before the writer frees earlier ones. The epoch frees some hundreds at once, but
 /// not of its own accord as fast as a batch of writes retires them.
 const RETIRED_BEFORE_FREEING: usize = 64;
+
+/// What lies beneath a memtable. It may come to hold less, but never more.
+pub(in crate::engine) trait Beneath: Send + Sync {
+    /// Whether it may hold a version of any key from `begin` to before `end`.
+    fn may_hold(&self, begin: KeyRef<'_>, end: KeyRef<'_>, guard: &ReadGuard) -> bool;
+
+    /// Whether it may hold a version of the key.
+    fn may_hold_key(&self, key: KeyRef<'_>, guard: &ReadGuard) -> bool;
+}
 
 /// What a memtable holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,9 +86,15 @@ struct Sweep {
 }
 
 /// The one writer of a memtable.
-#[derive(Debug)]
 pub(in crate::engine) struct MemtableWriter {
     table: Arc<Memtable>,
+    /// None if nothing does, and nothing will.
+    beneath: Option<Arc<dyn Beneath>>,
+    /// Below every other stamp in the memtable, and above all beneath: what a tombstone gets whose
+    /// keys here are swept out.
+    settled: Stamp,
+    /// The newest version that was written.
+    last: Version,
     index: PointIndexWriter,
     superseding: VecDeque<Superseding>,
     sweeps: VecDeque<Sweep>,
@@ -88,10 +107,22 @@ pub(in crate::engine) struct MemtableWriter {
 }
 
 impl MemtableWriter {
-    /// An empty memtable.
+    /// An empty memtable with nothing beneath.
     pub(in crate::engine) fn new(seed: u64) -> Self {
+        Self::above(seed, None, Version::ZERO)
+    }
+
+    /// An empty memtable for what comes after `last`. Everything until then lies beneath.
+    pub(in crate::engine) fn above(
+        seed: u64,
+        beneath: Option<Arc<dyn Beneath>>,
+        last: Version,
+    ) -> Self {
         Self {
             table: Arc::new(Memtable::new(seed)),
+            beneath,
+            settled: Stamp { version: Version(last.0 + 1), order: 0 },
+            last,
             index: PointIndexWriter::default(),
             superseding: VecDeque::new(),
             sweeps: VecDeque::new(),
@@ -115,12 +146,40 @@ impl MemtableWriter {
             keys: self.keys,
             records: self.records,
             tombstones: self.table.tombstones.len(&guard) as u64,
-            bytes: self.bytes + self.table.index.bytes(&guard) as u64,
+            bytes: self.bytes
+                + self.table.index.bytes(&guard) as u64
+                + self.table.tombstones.bytes(&guard) as u64,
         }
+    }
+
+    /// The newest version that was written, here or beneath.
+    pub(in crate::engine) fn last(&self) -> Version {
+        self.last
+    }
+
+    /// Whether anything was written.
+    pub(in crate::engine) fn is_written(&self) -> bool {
+        self.settled.version <= self.last
+    }
+
+    /// Ends the writing.
+    pub(in crate::engine) fn freeze(self) -> FrozenMemtable {
+        let bytes = self.stats().bytes;
+        FrozenMemtable::new(self.table, self.last, bytes)
+    }
+
+    fn may_hide(&self, (begin, end): (KeyRef<'_>, KeyRef<'_>), guard: &ReadGuard) -> bool {
+        self.beneath.as_ref().is_some_and(|beneath| beneath.may_hold(begin, end, guard))
+    }
+
+    fn may_hide_key(&self, key: KeyRef<'_>, guard: &ReadGuard) -> bool {
+        self.beneath.as_ref().is_some_and(|beneath| beneath.may_hold_key(key, guard))
     }
 
     /// Applies the writes of one transaction. Stamps ascend from call to call.
     pub(in crate::engine) fn apply(&mut self, stamp: Stamp, writes: &[Write]) {
+        debug_assert!(self.settled <= stamp && self.last <= stamp.version, "stamps ascend");
+        self.last = stamp.version;
         let (cleared, points) = last_writes(writes);
         if !cleared.is_empty() {
             let guard = ReadGuard::pin();
@@ -140,13 +199,19 @@ impl MemtableWriter {
                 match self.table.index.get(key, &guard) {
                     Some(node) => self.overwrite(node, stamp, value, is_covered, &guard),
                     // Nothing is there, and nothing will be.
-                    None if value.is_none() => {}
+                    None if value.is_none() && !self.needs_clear(key, is_covered, &guard) => {}
                     None => self.insert(key, stamp, value, &guard),
                 }
             }
             self.unpin(guard);
         }
         self.collect(STEPS_PER_WRITE * (writes.len() + 1));
+    }
+
+    /// Whether a key that isn't in the memtable has to be cleared all the same.
+    fn needs_clear(&self, key: KeyRef<'_>, is_covered: bool, guard: &ReadGuard) -> bool {
+        self.may_hide_key(key, guard)
+            && !(is_covered && self.table.newest_cover(guard).stamp(key).is_some())
     }
 
     /// Ends work under a guard. Now and then it is time to free what was retired under earlier
@@ -202,12 +267,16 @@ impl MemtableWriter {
         self.superseding.push_back(Superseding { record, node: node.pointer() });
     }
 
-    /// Clears ranges, the narrow ones key by key.
+    /// Clears ranges, the narrow ones key by key where nothing lies beneath.
     fn clear_ranges(&mut self, cleared: &ClearedRanges, stamp: Stamp, guard: &ReadGuard) {
         let mut wide = Vec::new();
         let mut narrow = Vec::with_capacity(NARROW_RANGE_KEYS + 1);
         for (begin, end) in cleared.iter() {
             narrow.clear();
+            if self.may_hide((begin, end), guard) {
+                wide.push((begin, end));
+                continue;
+            }
             let mut cursor = self.table.tree.seek(begin, Version::ZERO, guard);
             while let Some(node) = cursor.next().filter(|node| node.key() < end)
                 && narrow.len() <= NARROW_RANGE_KEYS
@@ -282,7 +351,9 @@ impl MemtableWriter {
         if !record.is_set() {
             // SAFETY: the node has this record, so it isn't retired either.
             let node = unsafe { node.get(guard) };
-            if RecordPointer::of(node.newest()) == RecordPointer::of(record) {
+            if RecordPointer::of(node.newest()) == RecordPointer::of(record)
+                && !self.may_hide_key(node.key(), guard)
+            {
                 freed.add(self.remove(node, guard));
             }
         }
@@ -337,7 +408,9 @@ impl MemtableWriter {
                 return 0;
             }
         }
-        table.tombstones.remove(sweep.begin.as_ref(), sweep.end.as_ref(), sweep.stamp, guard);
+        let ends = (sweep.begin.as_ref(), sweep.end.as_ref());
+        let settled = self.may_hide(ends, guard).then_some(self.settled);
+        table.tombstones.remove(ends, sweep.stamp, settled, guard);
         table.tombstones.expire(self.horizon, guard);
         steps
     }
@@ -375,5 +448,14 @@ impl MemtableWriter {
             }
         }
         None
+    }
+}
+
+impl fmt::Debug for MemtableWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemtableWriter")
+            .field("last", &self.last)
+            .field("horizon", &self.horizon)
+            .finish_non_exhaustive()
     }
 }

@@ -70,11 +70,11 @@ impl Session {
                 self.answer(to, &Response::CommitStatus { result });
             }
             Request::EstimateSize { keyspace, range } => self.work_aside(to, move |engine| {
-                Ok(Response::EstimateSize { bytes: engine.estimate_size(keyspace, &range) })
+                Ok(Response::EstimateSize { bytes: engine.estimate_size(keyspace, &range)? })
             }),
             Request::SplitPoints { keyspace, range, chunk_bytes } => {
                 self.work_aside(to, move |engine| {
-                    let keys = engine.split_points(keyspace, &range, chunk_bytes);
+                    let keys = engine.split_points(keyspace, &range, chunk_bytes)?;
                     Ok(Response::SplitPoints { keys })
                 });
             }
