@@ -5,10 +5,16 @@
 //!   LOCK        locked by the process that has the database open
 //!   IDENTITY    magic, format, database id, checksum: 32 bytes
 //!   log/        the log's segments
+//!   manifest/   which tables count, and the ids of recent commits
+//!   tables/     what is not in memory
 //! ```
 //!
 //! `IDENTITY` is written first of all, under another name, and renamed when it is durable. So a
 //! directory with anything in it and without an `IDENTITY` isn't ours, and is left alone.
+//!
+//! Format 1 had a log and nothing else. Such a directory is as sound in format 2, but no longer once
+//! the log has been cut short; so it gets its new format before anything is written that the older
+//! program doesn't know, and that program refuses it from then on.
 
 use std::{
     error::Error,
@@ -23,10 +29,14 @@ const LOCK: &str = "LOCK";
 const IDENTITY: &str = "IDENTITY";
 const IDENTITY_UNFINISHED: &str = "IDENTITY.new";
 const LOG: &str = "log";
+const MANIFEST: &str = "manifest";
+const TABLES: &str = "tables";
 
 const IDENTITY_BYTES: usize = 32;
 const MAGIC: [u8; 8] = *b"PLINTHDB";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+/// The format of a directory with a log alone.
+const FORMAT_OF_LOG_ALONE: u32 = 1;
 
 /// What tells a database from all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,7 +72,12 @@ impl DataDirectory {
             _ => DirectoryError::File(error),
         })?;
         let database_id = if vfs.exists(&path.join(IDENTITY))? {
-            read_identity(&**vfs, &path.join(IDENTITY))?
+            let (format, id) = read_identity(&**vfs, &path.join(IDENTITY))?;
+            if format != FORMAT {
+                tracing::info!(format, new = FORMAT, "the data directory gets a new format");
+                write_identity(&**vfs, path, id)?;
+            }
+            id
         } else {
             check_ours(&**vfs, path)?;
             write_identity(&**vfs, path, new_id)?;
@@ -84,6 +99,16 @@ impl DataDirectory {
     /// Where the log's segments are.
     pub fn log_path(&self) -> PathBuf {
         self.path.join(LOG)
+    }
+
+    /// Where the manifest is, and the files of ids.
+    pub fn manifest_path(&self) -> PathBuf {
+        self.path.join(MANIFEST)
+    }
+
+    /// Where the tables are.
+    pub fn tables_path(&self) -> PathBuf {
+        self.path.join(TABLES)
     }
 }
 
@@ -131,7 +156,8 @@ fn write_identity(vfs: &dyn Vfs, path: &Path, id: DatabaseId) -> Result<(), VfsE
     path.parent().map_or(Ok(()), |parent| vfs.sync_directory(parent))
 }
 
-fn read_identity(vfs: &dyn Vfs, path: &Path) -> Result<DatabaseId, DirectoryError> {
+/// The format, which is one that this program knows, and the id.
+fn read_identity(vfs: &dyn Vfs, path: &Path) -> Result<(u32, DatabaseId), DirectoryError> {
     let file = vfs.open(path)?;
     if file.len()? != IDENTITY_BYTES as u64 {
         return Err(DirectoryError::Damaged { path: path.to_path_buf() });
@@ -139,7 +165,7 @@ fn read_identity(vfs: &dyn Vfs, path: &Path) -> Result<DatabaseId, DirectoryErro
     let mut bytes = [0; IDENTITY_BYTES];
     file.read_exact_at(&mut bytes, 0)?;
     match decode_identity(&bytes) {
-        Some((FORMAT, id)) => Ok(id),
+        Some((format @ (FORMAT_OF_LOG_ALONE | FORMAT), id)) => Ok((format, id)),
         Some((format, _)) => Err(DirectoryError::UnknownFormat { path: path.into(), format }),
         None => Err(DirectoryError::Damaged { path: path.to_path_buf() }),
     }
@@ -219,8 +245,8 @@ impl fmt::Display for DirectoryError {
             ),
             Self::UnknownFormat { path, format } => write!(
                 f,
-                "{} says that the database is in format {format}, and this program knows format \
-                 {FORMAT}; use the program that wrote it, or a newer one",
+                "{} says that the database is in format {format}, and this program knows formats \
+                 {FORMAT_OF_LOG_ALONE} and {FORMAT}; use the program that wrote it, or a newer one",
                 path.display()
             ),
         }
@@ -309,12 +335,46 @@ mod tests {
             assert!(matches!(open(&vfs, ID), Err(DirectoryError::Damaged { .. })), "{len} bytes");
         }
         let mut newer = sound;
-        newer[8] = 2;
-        let crc = crc32fast::hash(&newer[..28]);
-        newer[28..].copy_from_slice(&crc.to_le_bytes());
+        newer[8] = 3;
+        set_crc(&mut newer);
         vfs.put(&identity(), &newer).unwrap();
         let error = open(&vfs, ID).unwrap_err();
-        assert!(matches!(error, DirectoryError::UnknownFormat { format: 2, .. }), "{error}");
+        assert!(matches!(error, DirectoryError::UnknownFormat { format: 3, .. }), "{error}");
+        assert!(error.to_string().contains("format 3"), "{error}");
+    }
+
+    fn set_crc(identity: &mut [u8]) {
+        let crc = crc32fast::hash(&identity[..28]);
+        identity[28..].copy_from_slice(&crc.to_le_bytes());
+    }
+
+    #[test]
+    fn a_directory_of_format_1_gets_format_2_through_any_power_cut() {
+        let vfs = SimVfs::new();
+        drop(open(&vfs, ID).unwrap());
+        let newer = vfs.bytes(&identity()).unwrap();
+        let mut older = newer.clone();
+        older[8] = 1;
+        set_crc(&mut older);
+        vfs.put(&identity(), &older).unwrap();
+        let opened = vfs.duplicate();
+        assert_eq!(open(&opened, OTHER).unwrap().database_id(), ID);
+        assert_eq!(opened.bytes(&identity()).unwrap(), newer);
+        for call in 1.. {
+            let whole = vfs.duplicate();
+            whole.set_plan(format!("{call}=cut-during").parse().unwrap());
+            if open(&whole, OTHER).is_ok() {
+                assert!(call > 4, "{call} calls");
+                break;
+            }
+            for seed in 0..20 {
+                let cut = whole.after_cut(Keep::Random, KeepNames::Any, seed);
+                let found = cut.bytes(&identity()).unwrap();
+                assert!(found == older || found == newer, "call {call} seed {seed}");
+                assert_eq!(open(&cut, OTHER).unwrap().database_id(), ID);
+                assert_eq!(cut.bytes(&identity()).unwrap(), newer);
+            }
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub(crate) struct Idempotency {
 #[derive(Debug)]
 struct Remembered {
     by_id: HashMap<Bytes, Place, RandomState>,
-    by_age: VecDeque<(u64, Bytes)>,
+    by_age: VecDeque<RememberedId>,
     bytes: usize,
 }
 
@@ -43,6 +43,14 @@ struct Remembered {
 pub(crate) struct Place {
     pub(crate) version: Version,
     pub(crate) order: u16,
+}
+
+/// A commit that is known by its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RememberedId {
+    pub(crate) id: Bytes,
+    pub(crate) place: Place,
+    pub(crate) committed_at_ms: u64,
 }
 
 impl Idempotency {
@@ -70,9 +78,16 @@ impl Idempotency {
         let mut remembered = self.remembered.lock();
         if remembered.by_id.insert(id.clone(), place).is_none() {
             remembered.bytes += id.len() + ENTRY_OVERHEAD_BYTES;
-            remembered.by_age.push_back((committed_at_ms, id));
+            remembered.by_age.push_back(RememberedId { id, place, committed_at_ms });
         }
         remembered.forget(now_ms, self.keep_ms, self.bytes_max);
+    }
+
+    /// The commits up to `last` that are remembered, the oldest first.
+    #[cfg_attr(not(test), expect(dead_code, reason = "flush and recovery come next"))]
+    pub(crate) fn up_to(&self, last: Version) -> Vec<RememberedId> {
+        let remembered = self.remembered.lock();
+        remembered.by_age.iter().filter(|id| id.place.version <= last).cloned().collect()
     }
 
     /// Forgets what is too old at `now_ms`.
@@ -88,12 +103,12 @@ impl Idempotency {
 
 impl Remembered {
     fn forget(&mut self, now_ms: u64, keep_ms: u64, bytes_max: usize) {
-        while let Some(&(committed_at_ms, _)) = self.by_age.front() {
-            let is_old = committed_at_ms.saturating_add(keep_ms) < now_ms;
+        while let Some(oldest) = self.by_age.front() {
+            let is_old = oldest.committed_at_ms.saturating_add(keep_ms) < now_ms;
             if !is_old && self.bytes <= bytes_max {
                 return;
             }
-            let Some((_, id)) = self.by_age.pop_front() else { return };
+            let Some(RememberedId { id, .. }) = self.by_age.pop_front() else { return };
             self.by_id.remove(&id);
             self.bytes -= id.len() + ENTRY_OVERHEAD_BYTES;
         }
@@ -128,5 +143,6 @@ mod tests {
         }
         assert_eq!((ids.find(b"a"), ids.find(b"c")), (None, Some(place(2))));
         assert_eq!(ids.len(), 2);
+        assert_eq!(ids.up_to(Version(1)).into_iter().map(|id| id.id).collect::<Vec<_>>(), ["b"]);
     }
 }

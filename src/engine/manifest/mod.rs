@@ -26,6 +26,8 @@
 mod body;
 mod error;
 pub(in crate::engine) mod files;
+#[cfg_attr(not(test), expect(dead_code, reason = "flush and recovery come next"))]
+pub(in crate::engine) mod ids;
 mod reader;
 mod record;
 pub(in crate::engine) mod state;

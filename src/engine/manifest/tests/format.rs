@@ -1,13 +1,33 @@
 //! The bytes that `docs/format.md` shows are the bytes that are written.
 
-use super::*;
-use crate::engine::format_page::check;
+use bytes::Bytes;
+
+use super::{super::ids::write_ids, *};
+use crate::engine::{
+    format_page::check,
+    idempotency::{Place, RememberedId},
+};
+
+const ID: [u8; 16] = *b"\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f";
+
+#[test]
+fn the_page_shows_a_file_of_ids() {
+    let vfs = SimVfs::new();
+    vfs.create_directory(Path::new(DIRECTORY)).unwrap();
+    let id = RememberedId {
+        id: Bytes::from_static(b"0123456789abcdef"),
+        place: Place { version: Version(1_000_001), order: 0 },
+        committed_at_ms: 1_700_000_000_000,
+    };
+    write_ids(&vfs, Path::new(DIRECTORY), 2, ID, &[id]).unwrap();
+    check("ids", &vfs.bytes(&numbered(Path::new(DIRECTORY), 2, "ids")).unwrap());
+}
 
 #[test]
 fn the_page_shows_a_manifest_with_its_first_record_and_an_edit() {
     let vfs = SimVfs::new();
-    let database_id = *b"\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f";
-    let (mut manifest, _) = open_with(&vfs, ManifestOptions { database_id, ..options() }).unwrap();
+    let (mut manifest, _) =
+        open_with(&vfs, ManifestOptions { database_id: ID, ..options() }).unwrap();
     let properties = TableProperties {
         number: TableNumber(1),
         bytes: 8192,

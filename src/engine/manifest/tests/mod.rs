@@ -19,6 +19,7 @@ use crate::{
 mod behaviour;
 mod damage;
 mod format;
+mod ids;
 
 const DIRECTORY: &str = "/manifest";
 
