@@ -42,6 +42,7 @@ mod recovery;
 mod scan;
 mod segment;
 mod segments;
+mod survey;
 
 pub use encoder::RecordEncoder;
 pub use error::LogError;
@@ -50,6 +51,7 @@ pub use record::LogRecord;
 pub use recovery::{LogStart, RecoveryReport, TornTail};
 pub use scan::{LogMark, LogScan, ScannedRecord, ScannedSegment, path_of_segment, segments_in};
 pub use segments::{Segments, SegmentsHold};
+pub use survey::{LogSurvey, RecordPlace, SegmentSummary, survey};
 
 #[cfg(test)]
 mod tests;

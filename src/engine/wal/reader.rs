@@ -96,6 +96,11 @@ impl SegmentReader {
         })
     }
 
+    /// The file's length.
+    pub(super) fn file_bytes(&self) -> u64 {
+        self.file_bytes
+    }
+
     /// The next record and its bytes, or none where there is no sound one.
     pub(super) fn next(&mut self) -> Result<Option<(ReadRecord, &[u8])>, LogError> {
         let Some((header, header_crc)) = self.next_header()? else { return Ok(None) };

@@ -228,7 +228,7 @@ pub(super) fn follow(
 }
 
 /// What lies before the first segment must be elsewhere.
-fn check_first(header: &SegmentHeader, start: LogStart) -> Result<(), &'static str> {
+pub(super) fn check_first(header: &SegmentHeader, start: LogStart) -> Result<(), &'static str> {
     if header.number == FIRST_SEGMENT && header.previous != 0 {
         return Err("the first segment's header names a record before it");
     }

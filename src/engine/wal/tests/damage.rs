@@ -4,7 +4,7 @@
 //! damage to the last record cuts it off; damage to room that holds nothing changes nothing. Never
 //! is there a wrong record.
 
-use std::path::PathBuf;
+use std::{ops::ControlFlow, path::PathBuf};
 
 use proptest::prelude::*;
 
@@ -81,7 +81,45 @@ impl Sample {
     fn outcome(&self, segment: u64, bytes: &[u8]) -> Outcome {
         let vfs = self.vfs.duplicate();
         vfs.put(&path(segment), bytes).unwrap();
-        match recover(&vfs) {
+        let seen = self.seen(&vfs);
+        let outcome = self.recovered(&vfs);
+        assert_eq!(seen, outcome, "who only looks sees what recovery sees");
+        outcome
+    }
+
+    /// What a look at the log says, which goes on behind the first damage.
+    fn seen(&self, vfs: &SimVfs) -> Outcome {
+        let calls = vfs.calls();
+        let mut records = Vec::new();
+        let survey = survey(
+            vfs,
+            Path::new(DIRECTORY),
+            options().database_id,
+            LogStart::default(),
+            &mut |_, record| {
+                records.push(record.clone());
+                ControlFlow::Continue(())
+            },
+        );
+        let survey = survey.unwrap();
+        assert_eq!(vfs.calls(), calls, "nothing is changed");
+        assert!(records.iter().all(|record| self.records.contains(record)), "a wrong record");
+        let last = survey.segments.last().unwrap();
+        match survey.errors.first() {
+            Some(LogError::Damaged { path: at, offset, .. }) => {
+                let segment = (1..=3).find(|segment| path(*segment) == *at).unwrap();
+                Outcome::Damaged { segment, offset: *offset as usize }
+            }
+            Some(error) => panic!("{error}"),
+            None if last.torn_bytes > 0 => {
+                Outcome::Torn { records: records.len(), offset: last.stopped_at as usize }
+            }
+            None => Outcome::Records(records.len()),
+        }
+    }
+
+    fn recovered(&self, vfs: &SimVfs) -> Outcome {
+        match recover(vfs) {
             Ok((_, report, records)) => {
                 assert!(self.records.starts_with(&records), "a wrong record");
                 match report.torn_tail {
