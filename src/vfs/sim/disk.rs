@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash, Hasher},
     io,
     path::{Path, PathBuf},
     sync::{Arc, Weak},
@@ -158,6 +159,18 @@ impl Disk {
             file.mapped = Weak::new();
         }
         copy
+    }
+
+    /// A hash of all names and of the bytes that they stand for.
+    pub(super) fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for (path, node) in &self.names {
+            path.hash(&mut hasher);
+            if let Some(file) = node.file().and_then(|file| self.files.get(&file)) {
+                file.current.hash_into(&mut hasher);
+            }
+        }
+        hasher.finish()
     }
 
     /// The bytes that all files take, each once.

@@ -53,8 +53,10 @@ struct State {
     /// Calls so far that change the disk.
     calls: u64,
     /// Calls so far by label.
-    labels: BTreeMap<String, u64>,
-    /// The label of the call that is under way.
+    labels: BTreeMap<Arc<str>, u64>,
+    /// The labels of the calls that have a number, in order.
+    numbered: Vec<Arc<str>>,
+    /// Where a call's label is put together.
     label: String,
     locks: BTreeSet<PathBuf>,
     /// Directories that other file systems are mounted at.
@@ -114,6 +116,7 @@ impl SimVfs {
             random,
             calls: 0,
             labels: BTreeMap::new(),
+            numbered: Vec::new(),
             label: String::new(),
             locks: BTreeSet::new(),
             mounts: BTreeSet::new(),
@@ -130,6 +133,7 @@ impl SimVfs {
         state.plan = plan;
         state.calls = 0;
         state.labels.clear();
+        state.numbered.clear();
     }
 
     /// What is under this directory is on another file system from now on: no file is linked or
@@ -149,8 +153,19 @@ impl SimVfs {
     }
 
     /// How many calls there were by label.
-    pub fn labels(&self) -> BTreeMap<String, u64> {
+    pub fn labels(&self) -> BTreeMap<Arc<str>, u64> {
         self.lock_state().labels.clone()
+    }
+
+    /// The labels of the calls that change the disk, in order: the first is call 1's.
+    pub fn numbered_labels(&self) -> Vec<Arc<str>> {
+        self.lock_state().numbered.clone()
+    }
+
+    /// A number that disks with the same names and bytes share, and others as good as never.
+    /// Looks only at what is there now, not at what is durable of it.
+    pub fn fingerprint(&self) -> u64 {
+        self.lock_state().disk.fingerprint()
     }
 
     /// Cuts the power: from now on every call fails.
@@ -252,11 +267,14 @@ impl State {
                 Some(self.calls)
             }
         };
-        let occurrence = self.count_label(target, operation);
-        let (random, label) = (&mut self.random, &self.label);
+        let (label, occurrence) = self.count_label(target, operation);
+        if call.is_some() {
+            self.numbered.push(Arc::clone(&label));
+        }
+        let random = &mut self.random;
         let mut faults = self.plan.faults.iter();
         let fault = faults.find(|(trigger, _)| {
-            trigger.fits(call, label, occurrence, |one_in| random.one_in(one_in))
+            trigger.fits(call, &label, occurrence, |one_in| random.one_in(one_in))
         });
         let is_sync = operation.starts_with("sync");
         match fault.map(|(_, fault)| *fault) {
@@ -279,7 +297,7 @@ impl State {
     }
 
     /// Makes the call's label, as a plan names it, and says how many there were with this one.
-    fn count_label(&mut self, target: Target<'_>, operation: &str) -> u64 {
+    fn count_label(&mut self, target: Target<'_>, operation: &str) -> (Arc<str>, u64) {
         let mut label = std::mem::take(&mut self.label);
         label.clear();
         let path = self.path(target);
@@ -287,13 +305,14 @@ impl State {
         label.extend(name.to_string_lossy().chars().flat_map(char::to_lowercase));
         label.push('.');
         label.push_str(operation);
+        let shared = match self.labels.get_key_value(label.as_str()) {
+            Some((shared, _)) => Arc::clone(shared),
+            None => label.as_str().into(),
+        };
         self.label = label;
-        if let Some(count) = self.labels.get_mut(&self.label) {
-            *count += 1;
-            return *count;
-        }
-        self.labels.insert(self.label.clone(), 1);
-        1
+        let count = self.labels.entry(Arc::clone(&shared)).or_insert(0);
+        *count += 1;
+        (shared, *count)
     }
 
     /// Fails where a file would have to go from one file system to another.

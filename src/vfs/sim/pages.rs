@@ -3,7 +3,7 @@
 //! Pages that were never written take no memory and read as zeros, so that a large preallocated
 //! file costs nothing, and a copy of a whole disk costs little.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, hash::Hasher, sync::Arc};
 
 /// What the operating system writes back as one.
 pub(super) const PAGE_BYTES: usize = 4096;
@@ -42,6 +42,18 @@ impl Pages {
         let mut bytes = vec![0; self.len as usize];
         self.read(&mut bytes, 0);
         bytes
+    }
+
+    /// Adds the length and the bytes to a hash. Zeros that were written and zeros that were not are
+    /// the same.
+    pub(super) fn hash_into(&self, hasher: &mut impl Hasher) {
+        hasher.write_u64(self.len);
+        for (number, page) in &self.pages {
+            if **page != ZEROS {
+                hasher.write_u64(*number);
+                hasher.write_u32(crc32fast::hash(&page[..]));
+            }
+        }
     }
 
     /// Fills the buffer from this offset on; false if the file ends before.

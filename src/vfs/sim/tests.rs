@@ -167,6 +167,10 @@ fn locks_exclude_and_calls_are_counted_by_number_and_label() {
     assert_eq!(vfs.calls(), 2);
     assert_eq!(vfs.labels()["log.sync_data"], 1);
     assert_eq!(vfs.labels()["lock.lock"], 3);
+    assert_eq!(
+        vfs.numbered_labels().iter().map(|label| &**label).collect::<Vec<_>>(),
+        ["log.write", "log.sync_data"]
+    );
 }
 
 #[test]
@@ -303,4 +307,21 @@ fn a_slow_call_takes_its_time_on_the_disks_clock() {
     assert_eq!(clock.monotonic_micros(), 0);
     file.sync_data().unwrap();
     assert_eq!(clock.monotonic_micros(), 1500);
+}
+
+#[test]
+fn disks_have_the_same_fingerprint_if_they_hold_the_same() {
+    let (vfs, file) = disk();
+    let before = vfs.fingerprint();
+    assert_eq!(vfs.restart().fingerprint(), before);
+    file.write_all_at(&[0; 8], 3 * PAGE_BYTES as u64).unwrap();
+    let longer = vfs.fingerprint();
+    file.set_len(0).unwrap();
+    let empty = vfs.fingerprint();
+    vfs.put(Path::new("/b.log"), b"").unwrap();
+    let with_another = vfs.fingerprint();
+    assert!(longer != before && empty != longer && empty != before && with_another != empty);
+    vfs.put(Path::new(FILE), &[1; 2 * PAGE_BYTES]).unwrap();
+    vfs.remove(Path::new("/b.log")).unwrap();
+    assert_eq!(vfs.fingerprint(), before, "however it came about");
 }
