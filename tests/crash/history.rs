@@ -36,6 +36,12 @@ pub(crate) struct History {
     pub(crate) newest: Version,
     /// Versions at which everything was read, when only durable commits were about.
     pub(crate) read_at: Vec<Version>,
+    /// Whether the engine could be opened.
+    pub(crate) is_opened: bool,
+    /// Whether it had given up writing at the end.
+    pub(crate) is_poisoned: bool,
+    /// The first promise that was broken before any crash.
+    pub(crate) complaint: Option<String>,
 }
 
 /// The key that says that the commit with this token happened.
@@ -52,6 +58,16 @@ impl History {
     pub(crate) fn acknowledged(&self) -> usize {
         let is_told = |submitted: &&Submitted| matches!(submitted.told, Told::Committed(_));
         self.submitted.iter().filter(is_told).count()
+    }
+
+    /// Notes a broken promise.
+    pub(crate) fn complain(&mut self, complaint: String) {
+        self.complaint.get_or_insert(complaint);
+    }
+
+    /// The commits that certainly didn't happen, and not for a conflict.
+    pub(crate) fn refused(&self) -> usize {
+        self.submitted.iter().filter(|submitted| submitted.told == Told::Refused).count()
     }
 
     pub(crate) fn saw(&mut self, version: Version) {
@@ -83,6 +99,13 @@ impl History {
             }
         }
         rows
+    }
+
+    /// The rows at a version, after all that was told to have happened by then.
+    pub(crate) fn rows_at(&self, version: Version) -> Rows {
+        let mut known = self.known();
+        known.retain(|_, happened| *happened <= version);
+        self.rows_after(&known)
     }
 
     /// The tokens that were told to have happened.
@@ -123,7 +146,7 @@ fn stamped(bytes: &Bytes, offset: u32, version: Version) -> Bytes {
     stamped.into()
 }
 
-fn carry_out(op: &MutationOp, version: Version, rows: &mut Rows) {
+pub(crate) fn carry_out(op: &MutationOp, version: Version, rows: &mut Rows) {
     match op {
         MutationOp::Set { key, value } => drop(rows.insert(key.clone(), value.clone())),
         MutationOp::Clear { key } => drop(rows.remove(key)),

@@ -1,18 +1,21 @@
 //! Some sixty commits of all kinds, on an engine whose every bound is small: segments, windows,
 //! batches and reserves of versions are passed many times.
+//!
+//! What can be read meanwhile is looked at too: at the newest version, at older ones, and at one
+//! that is held by a pin.
 
 use std::{ops::ControlFlow, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use plinth_protocol::{
-    AtomicOp, Commit, ConflictRange, Durability, KeyRange, KeyspaceId, Mutation, MutationOp,
-    ReadConflict, Version,
+    AtomicOp, Commit, ConflictRange, Durability, Error, ErrorCode, KeyRange, KeyspaceId, Mutation,
+    MutationOp, ReadConflict, Version,
 };
 use plinthdb::{
     clock::ManualClock,
-    engine::{Engine, EngineOptions, OpenError, Pipeline, Stage, wal::LogOptions},
+    engine::{Engine, EngineOptions, OpenError, Pin, Pipeline, Stage, wal::LogOptions},
     random::Random,
-    vfs::SimVfs,
+    vfs::{SimVfs, Vfs},
 };
 
 use crate::history::{History, Outcomes, Rows, Submitted, Told, id_of, marker, told_by};
@@ -22,9 +25,9 @@ const ROUNDS: usize = 60;
 pub(crate) const SPACE: KeyspaceId = KeyspaceId::DEFAULT;
 
 /// Opens an engine on a simulated disk, at a time of its own.
-pub(crate) fn open_at(disk: &SimVfs, clock: &Arc<ManualClock>) -> Result<Engine, OpenError> {
+pub(crate) fn open_at(vfs: Arc<dyn Vfs>, clock: &Arc<ManualClock>) -> Result<Engine, OpenError> {
     Engine::open(EngineOptions {
-        vfs: Arc::new(disk.clone()),
+        vfs,
         clock: Arc::clone(clock) as _,
         seed: 11,
         pipeline: Pipeline::Manual,
@@ -42,21 +45,18 @@ pub(crate) fn open_at(disk: &SimVfs, clock: &Arc<ManualClock>) -> Result<Engine,
 }
 
 pub(crate) fn open(disk: &SimVfs) -> Result<Engine, OpenError> {
-    open_at(disk, &Arc::new(ManualClock::new(1_000_000)))
+    open_at(Arc::new(disk.clone()), &Arc::new(ManualClock::new(1_000_000)))
 }
 
 /// Every row at a version, markers and all.
-pub(crate) fn rows_at(engine: &Engine, version: Version) -> Rows {
+pub(crate) fn rows_at(engine: &Engine, version: Version) -> Result<Rows, Error> {
     let mut rows = Rows::new();
     let all = KeyRange::new(Bytes::new(), Bytes::from_static(b"\xFF"));
-    engine
-        .reader()
-        .scan(SPACE, &all, version, false, &mut |key, found| {
-            rows.insert(Bytes::copy_from_slice(key), Bytes::copy_from_slice(found.value));
-            ControlFlow::Continue(())
-        })
-        .expect("the newest version is readable");
-    rows
+    engine.reader().scan(SPACE, &all, version, false, &mut |key, found| {
+        rows.insert(Bytes::copy_from_slice(key), Bytes::copy_from_slice(found.value));
+        ControlFlow::Continue(())
+    })?;
+    Ok(rows)
 }
 
 /// A run of commits that follows from its seed.
@@ -66,6 +66,8 @@ pub(crate) struct Script {
     lowers: bool,
     history: History,
     outcomes: Arc<Outcomes>,
+    /// A snapshot that is held.
+    pin: Option<Pin>,
 }
 
 impl Script {
@@ -75,13 +77,20 @@ impl Script {
             lowers: seed % 2 == 1,
             history: History::default(),
             outcomes: Arc::default(),
+            pin: None,
         }
     }
 
     /// Runs until its end, or until the disk stops it; says what happened.
-    pub(crate) fn run(mut self, disk: &SimVfs) -> History {
+    pub(crate) fn run(self, disk: &SimVfs) -> History {
+        self.run_on(Arc::new(disk.clone()), disk)
+    }
+
+    /// The same through something in front of the disk.
+    pub(crate) fn run_on(mut self, vfs: Arc<dyn Vfs>, disk: &SimVfs) -> History {
         let clock = Arc::new(ManualClock::new(1_000_000));
-        let Ok(engine) = open_at(disk, &clock) else { return self.history };
+        let Ok(engine) = open_at(vfs, &clock) else { return self.history };
+        self.history.is_opened = true;
         for round in 0..ROUNDS {
             for _ in 0..=self.random.below(2) {
                 self.submit(&engine, round);
@@ -98,6 +107,8 @@ impl Script {
         }
         while !disk.is_cut() && engine.step() {}
         self.look(&engine);
+        self.history.is_poisoned = engine.is_poisoned();
+        self.pin = None;
         if !disk.is_cut() {
             engine.close();
             self.look(&engine);
@@ -105,12 +116,14 @@ impl Script {
         self.history
     }
 
-    /// Takes in what was told, and reads everything now and then.
+    /// Takes in what was told, and reads now and then.
     fn look(&mut self, engine: &Engine) {
         for (token, outcome) in self.outcomes.take() {
             let told = told_by(&outcome);
             if let Told::Committed(version) = told {
-                assert!(version <= engine.read_version(), "told of what can't be read");
+                if version > engine.read_version() {
+                    self.history.complain(format!("told of {version}, which can't be read"));
+                }
                 self.history.saw(version);
             }
             self.history.submitted[token as usize].told = told;
@@ -118,11 +131,52 @@ impl Script {
         let version = engine.read_version();
         self.history.saw(version);
         if self.random.one_in(4) {
-            let known = self.history.known();
-            assert_eq!(rows_at(engine, version), self.history.rows_after(&known));
+            self.read(engine, version);
             if !self.lowers {
                 self.history.read_at.push(version);
             }
+        }
+        if self.random.one_in(8) {
+            self.read_older(engine);
+        }
+        self.hold_or_let_go(engine);
+    }
+
+    /// Everything at a version that can be read is what was committed up to then.
+    fn read(&mut self, engine: &Engine, version: Version) {
+        match rows_at(engine, version) {
+            Ok(rows) if rows == self.history.rows_at(version) => {}
+            Ok(_) => self.history.complain(format!("the rows at {version} are wrong")),
+            Err(error) => {
+                self.history.complain(format!("{version} can't be read: {error}"));
+            }
+        }
+    }
+
+    /// A version that a commit was told of may be too old to read; if it isn't, it reads right.
+    fn read_older(&mut self, engine: &Engine) {
+        let versions: Vec<Version> = self.history.known().into_values().collect();
+        let newest = versions.len() as u64;
+        let back = self.random.below(12).min(newest.saturating_sub(1));
+        let Some(&version) = versions.get((newest.saturating_sub(1 + back)) as usize) else {
+            return;
+        };
+        match rows_at(engine, version) {
+            Err(error) if error.code == ErrorCode::TRANSACTION_TOO_OLD => {}
+            _ => self.read(engine, version),
+        }
+    }
+
+    /// Takes a pin now and then, reads what it holds, and gives it back much later.
+    fn hold_or_let_go(&mut self, engine: &Engine) {
+        match &self.pin {
+            None if self.random.one_in(16) => self.pin = engine.pin(None).ok(),
+            Some(_) if self.random.one_in(40) => self.pin = None,
+            Some(pin) if self.random.one_in(6) => {
+                let version = pin.version();
+                self.read(engine, version);
+            }
+            None | Some(_) => {}
         }
     }
 
@@ -157,7 +211,7 @@ impl Script {
     }
 
     fn key(&mut self) -> Bytes {
-        format!("key/{}", self.random.below(6)).into()
+        format!("key/{:02}", self.random.below(12)).into()
     }
 
     fn operations(&mut self, token: usize, round: usize) -> Vec<MutationOp> {

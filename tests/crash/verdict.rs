@@ -6,12 +6,15 @@ use plinth_protocol::{Commit, CommitResult, KeyspaceId, Mutation, MutationOp, Ve
 use plinthdb::{engine::Engine, vfs::SimVfs};
 
 use crate::{
-    history::{History, Told, id_of, marker},
+    history::{History, Rows, Told, id_of, marker},
     script::{SPACE, open, rows_at},
 };
 
 /// Opens what is left, and looks for a broken promise.
 pub(crate) fn verdict(disk: &SimVfs, history: &History) -> Result<(), String> {
+    if let Some(complaint) = &history.complaint {
+        return Err(complaint.clone());
+    }
     let engine = open(disk).map_err(|error| format!("it does not open: {error}"))?;
     let happened = happened(&engine, history)?;
     check_promises(history, &happened)?;
@@ -82,7 +85,7 @@ fn check_rows(
     history: &History,
     happened: &BTreeMap<usize, Version>,
 ) -> Result<(), String> {
-    if rows_at(engine, engine.read_version()) != history.rows_after(happened) {
+    if rows(engine)? != history.rows_after(happened) {
         return Err("the rows are not those of the commits that happened".to_owned());
     }
     for (token, version) in history.known() {
@@ -92,6 +95,11 @@ fn check_rows(
         }
     }
     Ok(())
+}
+
+/// Every row there is now.
+fn rows(engine: &Engine) -> Result<Rows, String> {
+    rows_at(engine, engine.read_version()).map_err(|error| format!("rows can't be read: {error}"))
 }
 
 fn check_ids(
@@ -154,7 +162,7 @@ fn check_again(
     let engine = open(disk).map_err(|error| format!("it does not open again: {error}"))?;
     let mut expected = history.rows_after(happened);
     expected.insert("after".into(), "crash".into());
-    if rows_at(&engine, engine.read_version()) != expected {
+    if rows(&engine)? != expected {
         return Err("the rows are others after a clean close".to_owned());
     }
     let next = write_after(&engine)?;

@@ -45,13 +45,14 @@ impl Pages {
     }
 
     /// Adds the length and the bytes to a hash. Zeros that were written and zeros that were not are
-    /// the same.
+    /// the same. A plain checksum of a page would not do: records that carry their own are all the
+    /// same to it.
     pub(super) fn hash_into(&self, hasher: &mut impl Hasher) {
         hasher.write_u64(self.len);
         for (number, page) in &self.pages {
             if **page != ZEROS {
                 hasher.write_u64(*number);
-                hasher.write_u32(crc32fast::hash(&page[..]));
+                hasher.write(&page[..]);
             }
         }
     }

@@ -324,4 +324,10 @@ fn disks_have_the_same_fingerprint_if_they_hold_the_same() {
     vfs.put(Path::new(FILE), &[1; 2 * PAGE_BYTES]).unwrap();
     vfs.remove(Path::new("/b.log")).unwrap();
     assert_eq!(vfs.fingerprint(), before, "however it came about");
+    let with_checksum = |text: &[u8; 4]| {
+        let bytes = [&text[..], &crc32fast::hash(text).to_le_bytes()].concat();
+        vfs.put(Path::new(FILE), &bytes).unwrap();
+        vfs.fingerprint()
+    };
+    assert_ne!(with_checksum(b"abcd"), with_checksum(b"efgh"));
 }

@@ -1,0 +1,64 @@
+//! What is tried on every script, and how a failure is told and repeated.
+
+use plinthdb::vfs::{
+    SimVfs,
+    sim::{Fault, FaultPlan, Keep, KeepNames, Trigger},
+};
+
+use crate::{history::History, script::Script, verdict::verdict};
+
+/// The line of a failure that is to be repeated.
+pub(crate) fn line_to_repeat() -> Option<String> {
+    std::env::var("PLINTH_CRASH").ok()
+}
+
+/// Whether to take minutes instead of seconds: `PLINTH_CRASH_DEEP` is set.
+pub(crate) fn is_deep() -> bool {
+    std::env::var_os("PLINTH_CRASH_DEEP").is_some()
+}
+
+/// A plan of one fault at the call with this number.
+pub(crate) fn fault_at(number: u64, onwards: bool, fault: Fault) -> FaultPlan {
+    let trigger = Trigger::Call { number, onwards };
+    FaultPlan { faults: vec![(trigger, fault)], ..FaultPlan::default() }
+}
+
+/// What may be left of what was not synced.
+pub(crate) fn remains(seed: u64) -> Vec<FaultPlan> {
+    let (torn, mixes): (&[u32], u64) = if is_deep() { (&[0, 1, 2, 5], 4) } else { (&[1], 1) };
+    let plan = |keep, names, seed| FaultPlan { keep, names, seed, ..FaultPlan::default() };
+    let mut remains = vec![
+        plan(Keep::Nothing, KeepNames::Prefix, 0),
+        plan(Keep::Everything, KeepNames::Prefix, 0),
+        plan(Keep::Newest, KeepNames::Prefix, 0),
+    ];
+    for &sectors in torn {
+        remains.push(plan(Keep::Torn { sectors }, KeepNames::Prefix, 0));
+    }
+    for mix in 0..mixes {
+        remains.push(plan(Keep::Random, KeepNames::Prefix, seed * 8 + mix));
+        remains.push(plan(Keep::Random, KeepNames::Any, seed * 8 + 4 + mix));
+    }
+    remains
+}
+
+/// Looks at a disk; says how to repeat it if it is wrong.
+pub(crate) fn judge(disk: &SimVfs, script: u64, plan: &FaultPlan, history: &History) {
+    let complaint = verdict(disk, history).err();
+    assert_eq!(
+        complaint, None,
+        "repeat it with:\nPLINTH_CRASH='script={script} {plan}' cargo test -p plinthdb --test \
+         crash"
+    );
+}
+
+/// The script of a line, its plan, the disk that it ran on, and what came of it.
+pub(crate) fn repeat(line: &str) -> (u64, FaultPlan, SimVfs, History) {
+    let (script, plan) = line.split_once(' ').expect("script=<number>, a blank, and a plan");
+    let script = script.strip_prefix("script=").expect("script=<number> comes first");
+    let script = script.parse().expect("a number");
+    let plan: FaultPlan = plan.parse().expect("a plan");
+    let disk = SimVfs::with_plan(plan.clone());
+    let history = Script::new(script).run(&disk);
+    (script, plan, disk, history)
+}
