@@ -68,7 +68,6 @@ impl Span<'_> {
     }
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "what flushes memtables comes next"))]
 /// Everything that a layer holds but its range tombstones, keys ascending, the versions of each
 /// newest first. For flush and compaction.
 pub(super) trait EntryStream {

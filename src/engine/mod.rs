@@ -5,6 +5,8 @@
 //! read looks at the store alone, at a version that has been published.
 
 pub(crate) mod commit;
+#[cfg_attr(not(test), expect(dead_code, reason = "the background work comes next"))]
+mod compaction;
 pub mod conflict;
 pub mod directory;
 mod facade;
