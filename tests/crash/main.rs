@@ -18,6 +18,7 @@
 //! and opened again. Recovery is cut in the same way.
 
 mod cuts;
+mod damage;
 mod errors;
 mod history;
 mod planted;
