@@ -71,7 +71,7 @@ impl RecordEncoder {
 
     /// How many bytes the records take.
     pub fn bytes(&self) -> usize {
-        self.buffer.len()
+        self.records.last().map_or(0, |record| record.begin + record.header.record_bytes())
     }
 
     /// Whether there are no records.
@@ -100,9 +100,19 @@ impl RecordEncoder {
     }
 
     /// Fills in the headers for this place of a segment and answers the bytes to be written there,
-    /// and the checksum by which the next record names the last of these.
-    pub(super) fn seal(&mut self, place: Place, durable_to: u64, previous: u32) -> (&[u8], u32) {
+    /// with so many zeros behind them, and the checksum by which the next record names the last of
+    /// these.
+    pub(super) fn seal(
+        &mut self,
+        place: Place,
+        durable_to: u64,
+        previous: u32,
+        padding: usize,
+    ) -> (&[u8], u32) {
         let mut previous = previous;
+        let bytes = self.bytes();
+        self.buffer.truncate(bytes);
+        self.buffer.resize(bytes + padding, 0);
         for record in &mut self.records {
             record.header.durable_to = durable_to;
             record.header.previous = previous;
@@ -124,7 +134,8 @@ impl RecordEncoder {
         last_version: Version,
         encode: impl FnOnce(&mut Vec<u8>) -> Result<(), LogError>,
     ) -> Result<(), LogError> {
-        let begin = self.buffer.len();
+        let begin = self.bytes();
+        self.buffer.truncate(begin);
         let body_begin = begin + RECORD_HEADER_BYTES;
         self.buffer.resize(body_begin, 0);
         let encoded = encode(&mut self.buffer);

@@ -26,6 +26,15 @@ pub enum LogError {
         /// Where it should be.
         path: PathBuf,
     },
+    /// The segments begin too late.
+    MissingTransactions {
+        /// The oldest segment.
+        path: PathBuf,
+        /// Transactions above this version are needed.
+        needed: Version,
+        /// Those above this one are there.
+        begins: Version,
+    },
     /// A file that ends like a segment's name and is none.
     UnexpectedFile {
         /// The file.
@@ -90,6 +99,12 @@ impl fmt::Display for LogError {
                 f,
                 "the log is not complete: {} is missing; bring the file back, or restore the data \
                  directory from a backup",
+                path.display()
+            ),
+            Self::MissingTransactions { path, needed, begins } => write!(
+                f,
+                "the log is not complete: the transactions from version {needed} to version \
+                 {begins} are missing, which come before {}; bring the segments back that had them",
                 path.display()
             ),
             Self::UnexpectedFile { path } => write!(

@@ -5,10 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use plinth_protocol::Version;
-
 use super::{
     LogError, LogMark, RecordEncoder, Segments,
+    chain::Chain,
     record::Place,
     segment::{SECTOR_BYTES, SEGMENT_HEADER_BYTES, Segment, SegmentHeader, Unfinished},
 };
@@ -46,10 +45,8 @@ pub struct Log {
     pub(super) position: u64,
     /// What lies before this in the segment is durable.
     durable_to: u64,
-    /// The checksum of the last record.
-    previous: u32,
-    /// The last version of the last batch.
-    last_version: Version,
+    /// The last record and the last version.
+    chain: Chain,
     segments: Arc<Segments>,
     /// The first failure; there is no way back from it.
     failure: Option<String>,
@@ -59,8 +56,7 @@ pub struct Log {
 #[derive(Debug)]
 pub(super) struct LogEnd {
     pub(super) position: u64,
-    pub(super) previous: u32,
-    pub(super) last_version: Version,
+    pub(super) chain: Chain,
     pub(super) segments: Segments,
 }
 
@@ -81,8 +77,7 @@ impl Log {
             segment,
             position,
             durable_to: position,
-            previous: end.previous,
-            last_version: end.last_version,
+            chain: end.chain,
             segments: Arc::new(end.segments),
             failure: None,
         }
@@ -96,9 +91,9 @@ impl Log {
     pub fn append(&mut self, records: &mut RecordEncoder) -> Result<(), LogError> {
         self.check_running()?;
         if let Some(first) = records.first_batch_version()
-            && first <= self.last_version
+            && first <= self.chain.last_version
         {
-            return Err(LogError::OutOfOrder { version: first, after: self.last_version });
+            return Err(LogError::OutOfOrder { version: first, after: self.chain.last_version });
         }
         if records.is_empty() {
             return Ok(());
@@ -120,8 +115,8 @@ impl Log {
         Ok(LogMark {
             segment: self.segment.header.number,
             position: self.position,
-            previous: self.previous,
-            last_version: self.last_version,
+            previous: self.chain.previous,
+            last_version: self.chain.last_version,
         })
     }
 
@@ -147,13 +142,17 @@ impl Log {
         }
         let last_version = records.last_batch_version();
         let place = Place { salt: self.segment.header.salt, offset: self.position };
-        let (sealed, previous) = records.seal(place, self.durable_to, self.previous);
         let end = self.position + bytes;
+        // Up to the next sector, where the next record begins after a sync: there may be something
+        // from an earlier life of the file.
+        let written = end.next_multiple_of(SECTOR_BYTES).min(self.segment.capacity);
+        let padding = (written - end) as usize;
+        let (sealed, previous) = records.seal(place, self.durable_to, self.chain.previous, padding);
         self.segment.fill_to(end, self.options.zero_fill_bytes)?;
         self.segment.file.write_all_at(sealed, self.position)?;
         self.position = end;
-        self.previous = previous;
-        self.last_version = last_version.unwrap_or(self.last_version);
+        self.chain.previous = previous;
+        self.chain.last_version = last_version.unwrap_or(self.chain.last_version);
         Ok(())
     }
 
@@ -166,13 +165,14 @@ impl Log {
             database_id: self.options.database_id,
             number,
             salt: self.options.salt(number),
-            after_version: self.last_version,
-            previous: self.previous,
+            after_version: self.chain.last_version,
+            previous: self.chain.previous,
+            stale_to: 0,
         };
         let capacity = self.options.segment_bytes.max(SEGMENT_HEADER_BYTES as u64 + bytes);
         let unfinished = Unfinished::create(&*self.vfs, &self.directory, header)?;
         let segment = unfinished.finish(&*self.vfs, &self.directory, capacity, &self.options)?;
-        self.segments.rotated(number, self.last_version, self.position);
+        self.segments.rotated(number, self.chain.last_version, self.position);
         self.segment = segment;
         self.position = SEGMENT_HEADER_BYTES as u64;
         self.durable_to = self.position;

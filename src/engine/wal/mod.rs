@@ -33,6 +33,7 @@
 #![deny(clippy::indexing_slicing, clippy::string_slice)]
 
 mod body;
+mod chain;
 mod encoder;
 mod error;
 mod log;

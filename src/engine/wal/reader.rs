@@ -1,18 +1,18 @@
 //! Reads one segment, a window at a time.
 //!
-//! [`SegmentReader::next`] gives the records that follow from the one before, until a place where
-//! no sound record is. What that place means is for recovery to decide; [`SegmentReader::rest`]
-//! helps with it.
+//! [`SegmentReader::next`] gives the records one after the other, until a place where no sound
+//! record is. What that place means is for recovery to decide; [`SegmentReader::rest`] helps with
+//! it. A record's bytes are a slice of the window they were read into: nothing is copied.
 
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::{
-    LogError, LogOptions, LogRecord, body,
+    LogError, LogRecord, body,
     body::BodyError,
     record::{Place, RECORD_ALIGNMENT, RECORD_HEADER_BYTES, RECORD_MAGIC, RecordHeader},
-    segment::{HeaderError, SECTOR_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader, segment_path},
+    segment::{HeaderError, SECTOR_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader},
 };
 use crate::vfs::{File, Vfs};
 
@@ -30,39 +30,61 @@ pub(super) struct SegmentReader {
     file_bytes: u64,
     /// Where the next record begins, as far as one can tell.
     pub(super) offset: u64,
-    /// Part of the file: so many bytes from this offset on, at the buffer's beginning.
-    window: Vec<u8>,
+    /// Part of the file, from this offset on.
+    window: Bytes,
     window_offset: u64,
-    window_bytes: u64,
 }
 
-/// A record that is sound in itself.
-#[derive(Debug)]
+/// A record whose checksums are right.
+#[derive(Clone, Debug)]
 pub(super) struct ReadRecord {
     pub(super) offset: u64,
     pub(super) header: RecordHeader,
     pub(super) header_crc: u32,
-    pub(super) record: LogRecord,
+    /// All of it: its header, its body, and the zeros up to the next multiple of eight.
+    pub(super) bytes: Bytes,
+}
+
+impl ReadRecord {
+    /// The offset behind it.
+    pub(super) fn end(&self) -> u64 {
+        self.offset + self.bytes.len() as u64
+    }
+
+    /// What the record says, or why it is not a record all the same.
+    pub(super) fn decode(&self, path: &Path) -> Result<LogRecord, LogError> {
+        let end = RECORD_HEADER_BYTES + self.header.body_bytes as usize;
+        let (record_type, offset) = (self.header.record_type, self.offset);
+        body::decode(record_type, self.bytes.slice(RECORD_HEADER_BYTES..end)).map_err(|error| {
+            let path = path.to_path_buf();
+            match error {
+                BodyError::UnknownType => LogError::UnknownRecord { path, offset, record_type },
+                BodyError::Malformed(what) => LogError::Damaged { path, offset, what },
+            }
+        })
+    }
 }
 
 /// What lies behind the last sound record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rest {
-    /// The bytes up to the last one that isn't zero.
+    /// The bytes up to the last one that is known to have been written behind the last record: the
+    /// last one that isn't zero, or, where an earlier life of the file has left something, the end
+    /// of the last record that was begun.
     pub(super) bytes: u64,
     /// Whether a record there says that the place where reading ended had been durable.
     pub(super) has_witness: bool,
 }
 
 impl SegmentReader {
-    /// Opens a segment and checks its header.
+    /// Opens the segment with this number and checks its header; and, if one is given, that it
+    /// belongs to this database.
     pub(super) fn open(
         vfs: &dyn Vfs,
-        directory: &Path,
+        path: PathBuf,
         number: u64,
-        options: &LogOptions,
+        database_id: Option<[u8; 16]>,
     ) -> Result<Self, LogError> {
-        let path = segment_path(directory, number);
         let file = vfs.open_for_reading(&path)?;
         let file_bytes = file.len()?;
         let damaged = |what| LogError::Damaged { path: path.clone(), offset: 0, what };
@@ -78,7 +100,7 @@ impl SegmentReader {
                 return Err(LogError::UnknownFormat { path, format });
             }
         };
-        if header.database_id != options.database_id {
+        if database_id.is_some_and(|id| id != header.database_id) {
             return Err(LogError::ForeignSegment { path });
         }
         if header.number != number {
@@ -90,9 +112,8 @@ impl SegmentReader {
             file,
             file_bytes,
             offset: SEGMENT_HEADER_BYTES as u64,
-            window: Vec::new(),
+            window: Bytes::new(),
             window_offset: 0,
-            window_bytes: 0,
         })
     }
 
@@ -101,8 +122,8 @@ impl SegmentReader {
         self.file_bytes
     }
 
-    /// The next record and its bytes, or none where there is no sound one.
-    pub(super) fn next(&mut self) -> Result<Option<(ReadRecord, &[u8])>, LogError> {
+    /// The next record, or none where there is no sound one.
+    pub(super) fn next(&mut self) -> Result<Option<ReadRecord>, LogError> {
         let Some((header, header_crc)) = self.next_header()? else { return Ok(None) };
         let (offset, record_bytes) = (self.offset, header.record_bytes());
         if record_bytes as u64 > self.file_bytes - offset {
@@ -114,11 +135,10 @@ impl SegmentReader {
         if crc32fast::hash(body) != header.body_crc || padding.iter().any(|&byte| byte != 0) {
             return Ok(None);
         }
-        let record = body::decode(header.record_type, Bytes::copy_from_slice(body));
-        let record = record.map_err(|error| self.body_error(offset, header.record_type, error))?;
+        let begin = (offset - self.window_offset) as usize;
+        let bytes = self.window.slice(begin..begin + record_bytes);
         self.offset = offset + record_bytes as u64;
-        let read = ReadRecord { offset, header, header_crc, record };
-        Ok(Some((read, self.bytes(offset, record_bytes)?)))
+        Ok(Some(ReadRecord { offset, header, header_crc, bytes }))
     }
 
     /// What lies between the place where [`SegmentReader::next`] gave none and the file's end.
@@ -130,13 +150,20 @@ impl SegmentReader {
             let count = (self.file_bytes - offset).min(SECTOR_BYTES);
             // A header may reach into the next sector.
             let more = (self.file_bytes - offset).min(count + RECORD_HEADER_BYTES as u64);
-            let salt = self.header.salt;
+            let SegmentHeader { salt, stale_to, .. } = self.header;
+            let file_bytes = self.file_bytes;
             let bytes = self.bytes(offset, more as usize)?;
             let sector = bytes.get(..count as usize).unwrap_or(bytes);
             let last = if sector == ZERO_SECTOR { None } else { last_non_zero(sector) };
             if let Some(last) = last {
-                rest.bytes = offset + last as u64 + 1 - begin;
-                rest.has_witness |= has_witness(bytes, begin, Place { salt, offset });
+                if offset >= stale_to {
+                    rest.bytes = rest.bytes.max(offset + last as u64 + 1 - begin);
+                }
+                for (at, header) in headers_in(bytes, Place { salt, offset }) {
+                    let end = (at + header.record_bytes() as u64).min(file_bytes);
+                    rest.bytes = rest.bytes.max(end - begin);
+                    rest.has_witness |= header.durable_to > begin;
+                }
             }
             offset += count;
         }
@@ -174,27 +201,17 @@ impl SegmentReader {
     fn bytes(&mut self, offset: u64, count: usize) -> Result<&[u8], LogError> {
         let end = offset + count as u64;
         debug_assert!(end <= self.file_bytes, "the caller has checked the end");
-        if offset < self.window_offset || end > self.window_offset + self.window_bytes {
+        if offset < self.window_offset || end > self.window_offset + self.window.len() as u64 {
             let wanted = (count as u64).max(WINDOW_BYTES).min(self.file_bytes - offset);
-            if (self.window.len() as u64) < wanted {
-                self.window = vec![0; wanted as usize];
-            }
-            // Emptied first: should reading fail, there is no window.
-            self.window_bytes = 0;
-            let window = self.window.get_mut(..wanted as usize).unwrap_or_default();
-            self.file.read_exact_at(window, offset)?;
-            (self.window_offset, self.window_bytes) = (offset, wanted);
+            // The same memory again, unless somebody still has a record of it.
+            let window = std::mem::take(&mut self.window);
+            let mut window = window.try_into_mut().unwrap_or_else(|_| BytesMut::new());
+            window.resize(wanted as usize, 0);
+            self.file.read_exact_at(&mut window, offset)?;
+            (self.window, self.window_offset) = (window.freeze(), offset);
         }
         let begin = (offset - self.window_offset) as usize;
         Ok(self.window.get(begin..begin + count).unwrap_or_default())
-    }
-
-    fn body_error(&self, offset: u64, record_type: u8, error: BodyError) -> LogError {
-        let path = self.path.clone();
-        match error {
-            BodyError::UnknownType => LogError::UnknownRecord { path, offset, record_type },
-            BodyError::Malformed(what) => LogError::Damaged { path, offset, what },
-        }
     }
 }
 
@@ -202,17 +219,15 @@ fn last_non_zero(bytes: &[u8]) -> Option<usize> {
     bytes.iter().rposition(|&byte| byte != 0)
 }
 
-/// Whether there is a header in these bytes, which are at this place, that says that what lies
-/// behind `end` had been durable.
-fn has_witness(bytes: &[u8], end: u64, place: Place) -> bool {
-    let mut starts = (0..bytes.len()).step_by(RECORD_ALIGNMENT);
-    starts.any(|start| {
+/// The records' headers in these bytes, which are at this place, and where they are.
+fn headers_in(bytes: &[u8], place: Place) -> impl Iterator<Item = (u64, RecordHeader)> + '_ {
+    (0..bytes.len()).step_by(RECORD_ALIGNMENT).filter_map(move |start| {
         let bytes = bytes.get(start..).unwrap_or_default();
-        let place = Place { offset: place.offset + start as u64, ..place };
-        bytes.starts_with(&RECORD_MAGIC)
-            && bytes
-                .first_chunk()
-                .and_then(|bytes| RecordHeader::decode(bytes, place))
-                .is_some_and(|(header, _)| header.durable_to > end)
+        let offset = place.offset + start as u64;
+        if !bytes.starts_with(&RECORD_MAGIC) {
+            return None;
+        }
+        let (header, _) = RecordHeader::decode(bytes.first_chunk()?, Place { offset, ..place })?;
+        Some((offset, header))
     })
 }

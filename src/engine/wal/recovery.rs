@@ -25,6 +25,7 @@ use plinth_protocol::Version;
 
 use super::{
     Log, LogError, LogOptions, LogRecord, Segments,
+    chain::{Chain, check_first, end_of_last},
     log::LogEnd,
     reader::{ReadRecord, SegmentReader},
     segment::{
@@ -84,16 +85,13 @@ pub struct TornTail {
     pub bytes: u64,
 }
 
-/// What is gathered from segment to segment.
-#[derive(Debug, Default)]
-pub(super) struct Progress {
-    pub(super) report: RecoveryReport,
+/// Gives records to the caller, and counts them.
+struct Replay<'a> {
+    report: RecoveryReport,
+    chain: Chain,
     /// Transactions up to this version are not given back.
-    pub(super) flushed: Version,
-    /// The checksum of the last record.
-    pub(super) previous: u32,
-    pub(super) last_version: Version,
-    pub(super) closed: BTreeMap<u64, ClosedSegment>,
+    flushed: Version,
+    to: &'a mut dyn FnMut(LogRecord) -> Result<(), LogError>,
 }
 
 impl Log {
@@ -109,16 +107,15 @@ impl Log {
         replay: &mut dyn FnMut(LogRecord) -> Result<(), LogError>,
     ) -> Result<(Self, RecoveryReport), LogError> {
         make_directory(&**vfs, directory)?;
-        let mut progress = Progress { flushed: start.flushed, ..Progress::default() };
-        let last = find_segments(&**vfs, directory, start, &mut progress)?;
-        for number in start.first_segment..last.unwrap_or(FIRST_SEGMENT) {
-            let mut reader =
-                open_segment(&**vfs, directory, number, &options, start, &mut progress)?;
-            let after = reader.header.after_version;
-            let bytes = reader.read_all(&mut progress, replay, |_, _| Ok(()))?;
-            progress.closed.insert(number, ClosedSegment { after, bytes });
-        }
-        let (segment, position) = match last {
+        let found = find_segments(&**vfs, directory, start)?;
+        let mut replay = Replay {
+            report: RecoveryReport { leftovers: found.leftovers, ..RecoveryReport::default() },
+            chain: Chain::default(),
+            flushed: start.flushed,
+            to: replay,
+        };
+        let mut closed = BTreeMap::new();
+        let (segment, position) = match found.last {
             None => {
                 let unfinished = Unfinished::create(&**vfs, directory, first_header(&options))?;
                 let capacity = options.segment_bytes;
@@ -126,17 +123,36 @@ impl Log {
                 (segment, SEGMENT_HEADER_BYTES as u64)
             }
             Some(last) => {
-                let reader = open_segment(&**vfs, directory, last, &options, start, &mut progress)?;
-                renew_last(&**vfs, directory, &options, reader, &mut progress, replay)?
+                let mut reader = open_first(&**vfs, directory, &options, start)?;
+                replay.chain = Chain::begin(&reader.header);
+                while reader.header.number < last {
+                    let (number, after) = (reader.header.number, reader.header.after_version);
+                    let bytes = replay.read_all(&mut reader, |_| Ok(()))?;
+                    closed.insert(number, ClosedSegment { after, bytes });
+                    let path = segment_path(directory, number + 1);
+                    let id = Some(options.database_id);
+                    let next = SegmentReader::open(&**vfs, path, number + 1, id)?;
+                    replay.chain.check_next(&next.header, (&reader.path, reader.offset))?;
+                    reader = next;
+                }
+                renew_last(&**vfs, directory, &options, reader, &mut replay)?
             }
         };
-        let Progress { mut report, previous, last_version, closed, .. } = progress;
-        report.segments = closed.len() as u64 + u64::from(last.is_some());
+        let Replay { mut report, chain, .. } = replay;
+        report.segments = closed.len() as u64 + u64::from(found.last.is_some());
         let header = &segment.header;
         let segments = Segments::new(vfs, directory, closed, header.number, header.after_version);
-        let end = LogEnd { position, previous, last_version, segments };
+        let end = LogEnd { position, chain, segments };
         Ok((Self::open(vfs, directory, options, segment, end), report))
     }
+}
+
+/// What is in the log's directory.
+struct Found {
+    /// The number of the last segment; all from the first needed one to it are there.
+    last: Option<u64>,
+    /// How many were there and not needed.
+    leftovers: u64,
 }
 
 /// Makes the log's directory and its name durable. Also when it exists: it may have been made just
@@ -149,28 +165,23 @@ fn make_directory(vfs: &dyn Vfs, directory: &Path) -> Result<(), LogError> {
     Ok(())
 }
 
-/// Removes unfinished segments and those that are not needed, and answers the number of the last
-/// segment; those between are known by their names to be there.
-fn find_segments(
-    vfs: &dyn Vfs,
-    directory: &Path,
-    start: LogStart,
-    progress: &mut Progress,
-) -> Result<Option<u64>, LogError> {
-    let mut last = None;
+/// Removes unfinished segments and those that are not needed; those that are must have the right
+/// names.
+fn find_segments(vfs: &dyn Vfs, directory: &Path, start: LogStart) -> Result<Found, LogError> {
+    let mut found = Found { last: None, leftovers: 0 };
     for name in vfs.list(directory)? {
         match Name::of(&name) {
             Name::Segment(number) if number < start.first_segment => {
                 vfs.remove(&directory.join(name))?;
-                progress.report.leftovers += 1;
+                found.leftovers += 1;
             }
             Name::Segment(number) => {
                 // Names are sorted as their numbers are.
-                let expected = last.map_or(start.first_segment, |last: u64| last + 1);
+                let expected = found.last.map_or(start.first_segment, |last: u64| last + 1);
                 if number != expected {
                     return Err(missing(directory, expected));
                 }
-                last = Some(number);
+                found.last = Some(number);
             }
             Name::Unfinished => vfs.remove(&directory.join(name))?,
             Name::Unexpected => {
@@ -179,63 +190,28 @@ fn find_segments(
             Name::Other => {}
         }
     }
-    if last.is_none() && start != LogStart::default() {
+    if found.last.is_none() && start != LogStart::default() {
         return Err(missing(directory, start.first_segment));
     }
-    Ok(last)
+    Ok(found)
 }
 
 fn missing(directory: &Path, number: u64) -> LogError {
     LogError::MissingSegment { path: segment_path(directory, number) }
 }
 
-/// Opens a segment that must follow from what has been read, or be the first one.
-fn open_segment(
+/// Opens the first segment that is needed.
+fn open_first(
     vfs: &dyn Vfs,
     directory: &Path,
-    number: u64,
     options: &LogOptions,
     start: LogStart,
-    progress: &mut Progress,
 ) -> Result<SegmentReader, LogError> {
-    let reader = SegmentReader::open(vfs, directory, number, options)?;
-    let Err(what) = follow(&reader.header, start, progress) else { return Ok(reader) };
-    if number == start.first_segment {
-        return Err(LogError::Damaged { path: reader.path, offset: 0, what });
-    }
-    // The header is sound, so it is the segment before that has lost its end.
-    let mut before = SegmentReader::open(vfs, directory, number - 1, options)?;
-    while before.next()?.is_some() {}
-    Err(LogError::Damaged { path: before.path, offset: before.offset, what })
-}
-
-/// Checks that a segment follows from what has been read, or can be the first one.
-pub(super) fn follow(
-    header: &SegmentHeader,
-    start: LogStart,
-    progress: &mut Progress,
-) -> Result<(), &'static str> {
-    if header.number == start.first_segment {
-        check_first(header, start)?;
-        progress.previous = header.previous;
-        progress.last_version = header.after_version;
-        return Ok(());
-    }
-    if header.previous != progress.previous || header.after_version != progress.last_version {
-        return Err("the records end before the one that the next segment's header names");
-    }
-    Ok(())
-}
-
-/// What lies before the first segment must be elsewhere.
-pub(super) fn check_first(header: &SegmentHeader, start: LogStart) -> Result<(), &'static str> {
-    if header.number == FIRST_SEGMENT && header.previous != 0 {
-        return Err("the first segment's header names a record before it");
-    }
-    if header.after_version > start.flushed {
-        return Err("transactions before this segment are missing");
-    }
-    Ok(())
+    let number = start.first_segment;
+    let path = segment_path(directory, number);
+    let reader = SegmentReader::open(vfs, path, number, Some(options.database_id))?;
+    check_first(&reader, start)?;
+    Ok(reader)
 }
 
 /// Reads the last segment, and writes it anew from its records. Answers the new one and its end.
@@ -244,31 +220,22 @@ fn renew_last(
     directory: &Path,
     options: &LogOptions,
     mut reader: SegmentReader,
-    progress: &mut Progress,
-    replay: &mut dyn FnMut(LogRecord) -> Result<(), LogError>,
+    replay: &mut Replay<'_>,
 ) -> Result<(Segment, u64), LogError> {
     let mut unfinished = Unfinished::create(vfs, directory, reader.header.clone())?;
     let mut copy = Vec::new();
     let mut end = SEGMENT_HEADER_BYTES as u64;
-    reader.read_all(progress, replay, |offset, bytes| {
-        copy.resize(copy.len() + (offset - end) as usize, 0);
-        copy.extend_from_slice(bytes);
-        end = offset + bytes.len() as u64;
+    replay.read_all(&mut reader, |read| {
+        copy.resize(copy.len() + (read.offset - end) as usize, 0);
+        copy.extend_from_slice(&read.bytes);
+        end = read.end();
         if copy.len() >= COPY_BYTES {
             unfinished.write(&copy)?;
             copy.clear();
         }
         Ok(())
     })?;
-    let rest = reader.rest()?;
-    if rest.has_witness {
-        let what = "a record was here and was durable, as a later one says";
-        return Err(LogError::Damaged { path: reader.path, offset: reader.offset, what });
-    }
-    if rest.bytes > 0 {
-        progress.report.torn_tail =
-            Some(TornTail { path: reader.path, offset: reader.offset, bytes: rest.bytes });
-    }
+    replay.report.torn_tail = end_of_last(&mut reader)?;
     if !copy.is_empty() {
         unfinished.write(&copy)?;
     }
@@ -283,75 +250,39 @@ fn first_header(options: &LogOptions) -> SegmentHeader {
         salt: options.salt(FIRST_SEGMENT),
         after_version: Version::ZERO,
         previous: 0,
+        stale_to: 0,
     }
 }
 
-impl SegmentReader {
-    /// Reads all records, checks that each follows from the one before, and gives them to `replay`,
-    /// and their places and bytes to `keep`. Answers where they end.
+impl Replay<'_> {
+    /// Reads a segment's records and gives them to the caller, and before that to `keep`. Answers
+    /// where they end.
     fn read_all(
         &mut self,
-        progress: &mut Progress,
-        replay: &mut dyn FnMut(LogRecord) -> Result<(), LogError>,
-        mut keep: impl FnMut(u64, &[u8]) -> Result<(), LogError>,
+        reader: &mut SegmentReader,
+        mut keep: impl FnMut(&ReadRecord) -> Result<(), LogError>,
     ) -> Result<u64, LogError> {
-        let path = self.path.clone();
-        let mut end = self.offset;
-        while let Some((read, bytes)) = self.next()? {
-            let offset = read.offset;
-            if let Err(what) = progress.check(&read) {
-                return Err(LogError::Damaged { path, offset, what });
-            }
-            keep(offset, bytes)?;
-            end = offset + bytes.len() as u64;
-            if let Some(record) = progress.count(read) {
-                replay(record)?;
-            }
+        let mut end = reader.offset;
+        while let Some(read) = reader.next()? {
+            self.chain.follow(&read, &reader.path)?;
+            keep(&read)?;
+            end = read.end();
+            self.give(&read, &reader.path)?;
         }
         Ok(end)
     }
-}
 
-impl Progress {
-    pub(super) fn check(&self, read: &ReadRecord) -> Result<(), &'static str> {
-        let header = &read.header;
-        if header.last_version > Version::MAX {
-            return Err("this record's version is above the greatest that there is");
+    fn give(&mut self, read: &ReadRecord, path: &Path) -> Result<(), LogError> {
+        let report = &mut self.report;
+        report.records += 1;
+        if self.chain.last_version > Version::ZERO {
+            report.last_version = Some(self.chain.last_version);
         }
-        if header.previous != self.previous {
-            return Err("this record does not follow from the one before it");
+        let Some(record) = read.contents(path, self.flushed)? else { return Ok(()) };
+        match &record {
+            LogRecord::Batch(batch) => report.transactions += batch.len() as u64,
+            LogRecord::Ceiling(ceiling) => report.ceiling = report.ceiling.max(Some(*ceiling)),
         }
-        let LogRecord::Batch(batch) = &read.record else { return Ok(()) };
-        let (first, last) = (batch.first(), batch.last());
-        if first.map(|first| first.version) != Some(header.first_version)
-            || last.map(|last| last.version) != Some(header.last_version)
-        {
-            return Err("this record's versions are not those that its header names");
-        }
-        if header.first_version <= self.last_version {
-            return Err("this record's versions are not above those before it");
-        }
-        Ok(())
-    }
-
-    /// Counts a record, and answers what of it is to be given back.
-    pub(super) fn count(&mut self, read: ReadRecord) -> Option<LogRecord> {
-        self.previous = read.header_crc;
-        self.report.records += 1;
-        match read.record {
-            LogRecord::Batch(mut batch) => {
-                self.last_version = read.header.last_version;
-                self.report.last_version = Some(self.last_version);
-                if read.header.first_version <= self.flushed {
-                    batch.retain(|transaction| transaction.version > self.flushed);
-                }
-                self.report.transactions += batch.len() as u64;
-                (!batch.is_empty()).then_some(LogRecord::Batch(batch))
-            }
-            LogRecord::Ceiling(ceiling) => {
-                self.report.ceiling = self.report.ceiling.max(Some(ceiling));
-                Some(read.record)
-            }
-        }
+        (self.to)(record)
     }
 }

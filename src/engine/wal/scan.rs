@@ -9,10 +9,10 @@ use std::{
 use plinth_protocol::Version;
 
 use super::{
-    LogError, LogOptions, LogRecord, LogStart,
+    LogError, LogRecord, LogStart,
+    chain::{Chain, check_first, end_of_last},
     reader::SegmentReader,
-    recovery::{Progress, follow},
-    segment::SEGMENT_HEADER_BYTES,
+    segment::{Name, SEGMENT_HEADER_BYTES, segment_path},
 };
 use crate::vfs::Vfs;
 
@@ -32,10 +32,11 @@ pub struct LogMark {
 /// A reader that goes from segment to segment.
 #[derive(Debug)]
 pub struct LogScan {
-    options: LogOptions,
+    database_id: [u8; 16],
     start: LogStart,
     next_segment: u64,
-    progress: Progress,
+    chain: Chain,
+    ceiling: Version,
     /// The segment before, and where its records ended.
     before: Option<(PathBuf, u64)>,
 }
@@ -65,12 +66,12 @@ pub struct ScannedSegment {
 impl LogScan {
     /// A reader of the log of this database that begins at this place.
     pub fn new(database_id: [u8; 16], start: LogStart) -> Self {
-        let progress = Progress { flushed: start.flushed, ..Progress::default() };
         Self {
-            options: LogOptions { database_id, ..LogOptions::default() },
+            database_id,
             start,
             next_segment: start.first_segment,
-            progress,
+            chain: Chain::default(),
+            ceiling: Version::ZERO,
             before: None,
         }
     }
@@ -82,17 +83,17 @@ impl LogScan {
 
     /// The last commit version that was read, or that of what lies before the first segment.
     pub fn last_version(&self) -> Version {
-        self.progress.last_version
+        self.chain.last_version
     }
 
     /// The checksum of the last record that was read.
     pub fn previous(&self) -> u32 {
-        self.progress.previous
+        self.chain.previous
     }
 
     /// The highest ceiling that was read.
     pub fn ceiling(&self) -> Version {
-        self.progress.report.ceiling.unwrap_or(Version::ZERO)
+        self.ceiling
     }
 
     /// Reads the next segment, which lies in this directory. Checks that it follows from the one
@@ -103,40 +104,37 @@ impl LogScan {
         directory: &Path,
         visit: &mut dyn FnMut(ScannedRecord<'_>) -> Result<ControlFlow<()>, LogError>,
     ) -> Result<ScannedSegment, LogError> {
-        let mut reader = SegmentReader::open(vfs, directory, self.next_segment, &self.options)?;
-        let followed = follow(&reader.header, self.start, &mut self.progress);
-        if let Err(what) = followed {
-            let here = (reader.path.clone(), 0);
-            let (path, offset) = self.before.take().unwrap_or(here);
-            return Err(LogError::Damaged { path, offset, what });
+        let path = segment_path(directory, self.next_segment);
+        let id = Some(self.database_id);
+        let mut reader = SegmentReader::open(vfs, path.clone(), self.next_segment, id)?;
+        if let Some((before, end)) = &self.before {
+            self.chain.check_next(&reader.header, (before, *end))?;
+        } else {
+            check_first(&reader, self.start)?;
+            self.chain = Chain::begin(&reader.header);
         }
-        let path = reader.path.clone();
         let mut end = SEGMENT_HEADER_BYTES as u64;
         let mut is_ended = true;
-        while let Some((read, bytes)) = reader.next()? {
-            let (offset, checksum) = (read.offset, read.header_crc);
-            if let Err(what) = self.progress.check(&read) {
-                return Err(LogError::Damaged { path, offset, what });
-            }
+        while let Some(read) = reader.next()? {
             // Whoever breaks off has not taken this record.
-            let (before, version) = (self.progress.previous, self.progress.last_version);
-            let record = self.progress.count(read);
-            let visited = visit(ScannedRecord { offset, bytes, checksum, record })?;
+            let before = self.chain;
+            self.chain.follow(&read, &path)?;
+            let record = read.contents(&path, self.start.flushed)?;
+            if let Some(LogRecord::Ceiling(ceiling)) = record {
+                self.ceiling = self.ceiling.max(ceiling);
+            }
+            let (offset, checksum) = (read.offset, read.header_crc);
+            let visited = visit(ScannedRecord { offset, bytes: &read.bytes, checksum, record })?;
             if visited.is_break() {
-                (self.progress.previous, self.progress.last_version) = (before, version);
+                self.chain = before;
                 is_ended = false;
                 break;
             }
-            end = offset + bytes.len() as u64;
+            end = read.end();
         }
         let mut segment = ScannedSegment { end, rest_bytes: 0 };
         if is_ended {
-            let rest = reader.rest()?;
-            if rest.has_witness {
-                let what = "a record was here and was durable, as a later one says";
-                return Err(LogError::Damaged { path, offset: reader.offset, what });
-            }
-            segment.rest_bytes = rest.bytes;
+            segment.rest_bytes = end_of_last(&mut reader)?.map_or(0, |torn| torn.bytes);
         }
         self.before = Some((path, end));
         self.next_segment += 1;
@@ -147,8 +145,8 @@ impl LogScan {
 /// The numbers of the segments in a directory, ascending.
 pub fn segments_in(vfs: &dyn Vfs, directory: &Path) -> Result<Vec<u64>, LogError> {
     let names = vfs.list(directory)?;
-    let numbers = names.iter().filter_map(|name| match super::segment::Name::of(name) {
-        super::segment::Name::Segment(number) => Some(number),
+    let numbers = names.iter().filter_map(|name| match Name::of(name) {
+        Name::Segment(number) => Some(number),
         _ => None,
     });
     Ok(numbers.collect())
@@ -156,5 +154,5 @@ pub fn segments_in(vfs: &dyn Vfs, directory: &Path) -> Result<Vec<u64>, LogError
 
 /// The path of a segment in a directory.
 pub fn path_of_segment(directory: &Path, number: u64) -> PathBuf {
-    super::segment::segment_path(directory, number)
+    segment_path(directory, number)
 }

@@ -39,6 +39,9 @@ pub(super) struct SegmentHeader {
     pub(super) after_version: Version,
     /// The checksum of the last record of the segments before this one; zero for the first.
     pub(super) previous: u32,
+    /// The file had another life before: what lies before this and isn't a record of this segment
+    /// is left from there and means nothing. Zero for a new file.
+    pub(super) stale_to: u64,
 }
 
 /// Why bytes are not a header.
@@ -58,6 +61,7 @@ impl SegmentHeader {
         bytes.extend_from_slice(&self.number.to_le_bytes());
         bytes.extend_from_slice(&self.salt.to_le_bytes());
         bytes.extend_from_slice(&self.after_version.0.to_le_bytes());
+        bytes.extend_from_slice(&self.stale_to.to_le_bytes());
         bytes.resize(SEGMENT_HEADER_BYTES - 4, 0);
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
         bytes.try_into().expect("the fields above are 512 bytes")
@@ -83,13 +87,15 @@ impl SegmentHeader {
         let (database_id, rest) = rest.split_first_chunk::<16>()?;
         let (number, rest) = rest.split_first_chunk::<8>()?;
         let (salt, rest) = rest.split_first_chunk::<8>()?;
-        let (after_version, _) = rest.split_first_chunk::<8>()?;
+        let (after_version, rest) = rest.split_first_chunk::<8>()?;
+        let (stale_to, _) = rest.split_first_chunk::<8>()?;
         Some(Ok(Self {
             database_id: *database_id,
             number: u64::from_le_bytes(*number),
             salt: u64::from_le_bytes(*salt),
             after_version: Version(u64::from_le_bytes(*after_version)),
             previous: u32::from_le_bytes(*previous),
+            stale_to: u64::from_le_bytes(*stale_to),
         }))
     }
 }
@@ -228,6 +234,7 @@ mod tests {
             salt: 0xDEAD_BEEF,
             after_version: Version(99),
             previous: 5,
+            stale_to: 1 << 20,
         };
         let bytes = header.encode();
         assert_eq!(SegmentHeader::decode(&bytes), Ok(header));

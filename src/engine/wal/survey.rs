@@ -14,9 +14,9 @@ use std::{
 use plinth_protocol::Version;
 
 use super::{
-    LogError, LogOptions, LogRecord, LogStart,
-    reader::{ReadRecord, SegmentReader},
-    recovery::{Progress, check_first},
+    LogError, LogRecord, LogStart,
+    chain::{Chain, check_first, end_of_last},
+    reader::SegmentReader,
     segment::{Name, segment_path},
 };
 use crate::vfs::Vfs;
@@ -89,8 +89,7 @@ pub fn survey(
 ) -> Result<LogSurvey, LogError> {
     let mut survey = LogSurvey::default();
     let numbers = list(vfs, directory, start, &mut survey)?;
-    let options = LogOptions { database_id, ..LogOptions::default() };
-    let mut progress = Progress { flushed: start.flushed, ..Progress::default() };
+    let mut chain = Chain::default();
     // The segment before, and whether it is known how it ends.
     let (mut before, mut is_whole) = (None, false);
     for (place, &number) in numbers.iter().enumerate() {
@@ -103,7 +102,12 @@ pub fn survey(
         let follows = is_whole && before.is_some_and(|before| before + 1 == number);
         before = Some(number);
         is_whole = false;
-        let mut reader = match SegmentReader::open(vfs, directory, number, &options) {
+        let mut reader = match SegmentReader::open(
+            vfs,
+            segment_path(directory, number),
+            number,
+            Some(database_id),
+        ) {
             Ok(reader) => reader,
             // Given up since it was listed, by whoever has the database open.
             Err(LogError::File(error)) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -113,29 +117,23 @@ pub fn survey(
             }
         };
         if number == start.first_segment
-            && let Err(what) = check_first(&reader.header, start)
+            && let Err(error) = check_first(&reader, start)
         {
-            survey.errors.push(LogError::Damaged { path: reader.path.clone(), offset: 0, what });
+            survey.errors.push(error);
         }
-        let header = &reader.header;
-        let leads_here =
-            (header.previous, header.after_version) == (progress.previous, progress.last_version);
         if follows
-            && !leads_here
             && let Some(last) = survey.segments.last()
+            && let Err(error) = chain.check_next(&reader.header, (&last.path, last.stopped_at))
         {
-            let what = "the records end before the one that the next segment's header names";
-            let (path, offset) = (last.path.clone(), last.stopped_at);
-            survey.errors.push(LogError::Damaged { path, offset, what });
+            survey.errors.push(error);
         }
-        (progress.previous, progress.last_version) = (header.previous, header.after_version);
-        match read_segment(&mut reader, is_last, &mut progress, &mut survey, visit) {
+        chain = Chain::begin(&reader.header);
+        match read_segment(&mut reader, is_last, &mut chain, &mut survey, visit) {
             Ok(ControlFlow::Continue(())) => is_whole = true,
             Ok(ControlFlow::Break(())) => break,
             Err(error) => survey.errors.push(error),
         }
     }
-    survey.ceiling = progress.report.ceiling;
     Ok(survey)
 }
 
@@ -168,7 +166,7 @@ fn list(
 fn read_segment(
     reader: &mut SegmentReader,
     is_last: bool,
-    progress: &mut Progress,
+    chain: &mut Chain,
     survey: &mut LogSurvey,
     visit: &mut dyn FnMut(RecordPlace, &LogRecord) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, LogError> {
@@ -185,17 +183,11 @@ fn read_segment(
         torn_bytes: 0,
         stopped_at: reader.offset,
     };
-    let outcome = read_records(reader, progress, &mut summary, visit);
+    let outcome = read_records(reader, chain, &mut summary, &mut survey.ceiling, visit);
     summary.stopped_at = reader.offset;
     let outcome = outcome.and_then(|flow| {
         if flow.is_continue() && is_last {
-            let rest = reader.rest()?;
-            if rest.has_witness {
-                let what = "a record was here and was durable, as a later one says";
-                let (path, offset) = (reader.path.clone(), reader.offset);
-                return Err(LogError::Damaged { path, offset, what });
-            }
-            summary.torn_bytes = rest.bytes;
+            summary.torn_bytes = end_of_last(reader)?.map_or(0, |torn| torn.bytes);
         }
         Ok(flow)
     });
@@ -205,25 +197,25 @@ fn read_segment(
 
 fn read_records(
     reader: &mut SegmentReader,
-    progress: &mut Progress,
+    chain: &mut Chain,
     summary: &mut SegmentSummary,
+    ceiling: &mut Option<Version>,
     visit: &mut dyn FnMut(RecordPlace, &LogRecord) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, LogError> {
-    let path = reader.path.clone();
-    while let Some((read, bytes)) = reader.next()? {
-        let bytes = bytes.len() as u64;
-        if let Err(what) = progress.check(&read) {
-            return Err(LogError::Damaged { path, offset: read.offset, what });
-        }
-        let ReadRecord { offset, .. } = read;
-        let flow = visit(RecordPlace { segment: summary.number, offset, bytes }, &read.record);
-        summary.end = offset + bytes;
+    while let Some(read) = reader.next()? {
+        chain.follow(&read, &reader.path)?;
+        let Some(record) = read.contents(&reader.path, Version::ZERO)? else { continue };
+        let (offset, bytes) = (read.offset, read.bytes.len() as u64);
+        let flow = visit(RecordPlace { segment: summary.number, offset, bytes }, &record);
+        summary.end = read.end();
         summary.records += 1;
-        if let LogRecord::Batch(batch) = &read.record {
-            summary.transactions += batch.len() as u64;
-            summary.last_version = read.header.last_version;
+        match &record {
+            LogRecord::Batch(batch) => {
+                summary.transactions += batch.len() as u64;
+                summary.last_version = read.header.last_version;
+            }
+            LogRecord::Ceiling(found) => *ceiling = (*ceiling).max(Some(*found)),
         }
-        progress.count(read);
         if flow.is_break() {
             return Ok(flow);
         }
