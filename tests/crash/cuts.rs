@@ -7,7 +7,7 @@ use plinthdb::vfs::{
     sim::{Fault, FaultPlan, Keep, KeepNames},
 };
 
-use crate::{
+use super::{
     history::History,
     remains::{fault_at, is_deep, judge, line_to_repeat, remains, repeat},
     script::{self, Script},

@@ -19,7 +19,7 @@ use plinthdb::{
     vfs::{SimVfs, Vfs},
 };
 
-use crate::{
+use super::{
     history::{History, Rows},
     remains::{is_deep, line_to_repeat},
     script::{SPACE, Script, open, rows_at},
@@ -122,9 +122,7 @@ impl Sound {
     fn new(script: u64, disk: SimVfs) -> Self {
         let history: History = Script::new(script).run(&disk);
         assert_eq!(history.complaint, None);
-        let known: Vec<_> = history.known().into_iter().collect();
-        let after = |count: usize| history.rows_after(&known[..count].iter().copied().collect());
-        let states = (0..=known.len()).map(after).collect();
+        let states = history.states().collect();
         Self { disk, states }
     }
 

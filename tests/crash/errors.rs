@@ -11,7 +11,7 @@ use plinthdb::{
     },
 };
 
-use crate::{
+use super::{
     history::History,
     remains::{fault_at, is_deep, judge, line_to_repeat, remains},
     script::Script,

@@ -1,6 +1,9 @@
 //! What the script did and what it was told: all that a client could hold against the database.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use bytes::Bytes;
 use plinth_protocol::{
@@ -40,6 +43,8 @@ pub(crate) struct History {
     pub(crate) is_opened: bool,
     /// Whether it had given up writing at the end.
     pub(crate) is_poisoned: bool,
+    /// The commits that were told to have happened, in order, and the rows after each.
+    states: Vec<(usize, Version, Rows)>,
     /// The first promise that was broken before any crash.
     pub(crate) complaint: Option<String>,
 }
@@ -56,8 +61,7 @@ pub(crate) fn id_of(token: usize) -> Bytes {
 
 impl History {
     pub(crate) fn acknowledged(&self) -> usize {
-        let is_told = |submitted: &&Submitted| matches!(submitted.told, Told::Committed(_));
-        self.submitted.iter().filter(is_told).count()
+        self.states.len()
     }
 
     /// Notes a broken promise.
@@ -90,33 +94,65 @@ impl History {
         })
     }
 
+    /// Takes in what a client was told of a commit.
+    pub(crate) fn tell(&mut self, token: usize, told: Told) {
+        if let Told::Committed(version) = told {
+            self.saw(version);
+            let (before, at, mut rows) = match self.states.last() {
+                Some((before, at, rows)) => (Some(*before), *at, rows.clone()),
+                None => (None, Version::ZERO, Rows::new()),
+            };
+            if before >= Some(token) || at >= version {
+                self.complain(format!("commit {token} at {version} is out of order"));
+            }
+            self.carry_out(token, version, &mut rows);
+            self.states.push((token, version, rows));
+        }
+        self.submitted[token].told = told;
+    }
+
+    fn carry_out(&self, token: usize, version: Version, rows: &mut Rows) {
+        for mutation in &self.submitted[token].commit.mutations {
+            carry_out(&mutation.op, version, rows);
+        }
+    }
+
     /// The rows after the commits with these tokens, at these versions.
     pub(crate) fn rows_after(&self, happened: &BTreeMap<usize, Version>) -> Rows {
-        let mut rows = Rows::new();
-        for (&token, &version) in happened {
-            for mutation in &self.submitted[token].commit.mutations {
-                carry_out(&mutation.op, version, &mut rows);
-            }
+        let told = self.states.iter().map(|(token, version, _)| (token, version));
+        let same = told.zip(happened).take_while(|(told, happened)| told == happened).count();
+        let mut rows = match same {
+            0 => Rows::new(),
+            same => self.states[same - 1].2.clone(),
+        };
+        for (&token, &version) in happened.iter().skip(same) {
+            self.carry_out(token, version, &mut rows);
         }
         rows
     }
 
     /// The rows at a version, after all that was told to have happened by then.
-    pub(crate) fn rows_at(&self, version: Version) -> Rows {
-        let mut known = self.known();
-        known.retain(|_, happened| *happened <= version);
-        self.rows_after(&known)
+    pub(crate) fn rows_at(&self, version: Version) -> Cow<'_, Rows> {
+        let happened = self.states.partition_point(|(_, at, _)| *at <= version);
+        match happened {
+            0 => Cow::Owned(Rows::new()),
+            happened => Cow::Borrowed(&self.states[happened - 1].2),
+        }
+    }
+
+    /// The versions of the commits that were told to have happened.
+    pub(crate) fn versions(&self) -> impl DoubleEndedIterator<Item = Version> {
+        self.states.iter().map(|(_, version, _)| *version)
+    }
+
+    /// After nothing, and after each commit that was told to have happened.
+    pub(crate) fn states(&self) -> impl Iterator<Item = Rows> {
+        [Rows::new()].into_iter().chain(self.states.iter().map(|(_, _, rows)| rows.clone()))
     }
 
     /// The tokens that were told to have happened.
     pub(crate) fn known(&self) -> BTreeMap<usize, Version> {
-        let submitted = self.submitted.iter().enumerate();
-        submitted
-            .filter_map(|(token, submitted)| match submitted.told {
-                Told::Committed(version) => Some((token, version)),
-                _ => None,
-            })
-            .collect()
+        self.states.iter().map(|(token, version, _)| (*token, *version)).collect()
     }
 
     /// The tokens whose commits must survive: those that were promised to, and all before them.
@@ -146,7 +182,7 @@ fn stamped(bytes: &Bytes, offset: u32, version: Version) -> Bytes {
     stamped.into()
 }
 
-pub(crate) fn carry_out(op: &MutationOp, version: Version, rows: &mut Rows) {
+fn carry_out(op: &MutationOp, version: Version, rows: &mut Rows) {
     match op {
         MutationOp::Set { key, value } => drop(rows.insert(key.clone(), value.clone())),
         MutationOp::Clear { key } => drop(rows.remove(key)),

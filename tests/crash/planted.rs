@@ -10,7 +10,7 @@ use plinthdb::vfs::{
     sim::{FaultPlan, Keep, KeepNames},
 };
 
-use crate::{script::Script, verdict::verdict, wrapper::RetriesSyncs};
+use super::{script::Script, verdict::verdict, wrapper::RetriesSyncs};
 
 /// Crashes the engine at many of its calls on a disk on which this plan holds, until a verdict
 /// finds fault; says what it says.

@@ -5,7 +5,7 @@ use plinthdb::vfs::{
     sim::{Fault, FaultPlan, Keep, KeepNames, Trigger},
 };
 
-use crate::{history::History, script::Script, verdict::verdict};
+use super::{history::History, script::Script, verdict::verdict};
 
 /// The line of a failure that is to be repeated.
 pub(crate) fn line_to_repeat() -> Option<String> {

@@ -18,7 +18,7 @@ use plinthdb::{
     vfs::{SimVfs, Vfs},
 };
 
-use crate::history::{History, Outcomes, Rows, Submitted, Told, id_of, marker, told_by};
+use super::history::{History, Outcomes, Rows, Submitted, Told, id_of, marker, told_by};
 
 const ROUNDS: usize = 60;
 
@@ -120,13 +120,12 @@ impl Script {
     fn look(&mut self, engine: &Engine) {
         for (token, outcome) in self.outcomes.take() {
             let told = told_by(&outcome);
-            if let Told::Committed(version) = told {
-                if version > engine.read_version() {
-                    self.history.complain(format!("told of {version}, which can't be read"));
-                }
-                self.history.saw(version);
+            if let Told::Committed(version) = told
+                && version > engine.read_version()
+            {
+                self.history.complain(format!("told of {version}, which can't be read"));
             }
-            self.history.submitted[token as usize].told = told;
+            self.history.tell(token as usize, told);
         }
         let version = engine.read_version();
         self.history.saw(version);
@@ -145,7 +144,7 @@ impl Script {
     /// Everything at a version that can be read is what was committed up to then.
     fn read(&mut self, engine: &Engine, version: Version) {
         match rows_at(engine, version) {
-            Ok(rows) if rows == self.history.rows_at(version) => {}
+            Ok(rows) if rows == *self.history.rows_at(version) => {}
             Ok(_) => self.history.complain(format!("the rows at {version} are wrong")),
             Err(error) => {
                 self.history.complain(format!("{version} can't be read: {error}"));
@@ -155,12 +154,8 @@ impl Script {
 
     /// A version that a commit was told of may be too old to read; if it isn't, it reads right.
     fn read_older(&mut self, engine: &Engine) {
-        let versions: Vec<Version> = self.history.known().into_values().collect();
-        let newest = versions.len() as u64;
-        let back = self.random.below(12).min(newest.saturating_sub(1));
-        let Some(&version) = versions.get((newest.saturating_sub(1 + back)) as usize) else {
-            return;
-        };
+        let back = self.random.below(12) as usize;
+        let Some(version) = self.history.versions().rev().nth(back) else { return };
         match rows_at(engine, version) {
             Err(error) if error.code == ErrorCode::TRANSACTION_TOO_OLD => {}
             _ => self.read(engine, version),

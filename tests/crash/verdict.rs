@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use plinth_protocol::{Commit, CommitResult, KeyspaceId, Mutation, MutationOp, Version};
 use plinthdb::{engine::Engine, vfs::SimVfs};
 
-use crate::{
+use super::{
     history::{History, Rows, Told, id_of, marker},
     script::{SPACE, open, rows_at},
 };
