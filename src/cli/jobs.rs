@@ -1,16 +1,23 @@
 //! Jobs of a server, as commands start and follow them.
 
-use std::sync::Arc;
+use std::{
+    io::{Write as _, stdout},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
-use plinth_client::tcp::TcpBackend;
+use bytes::Bytes;
+use plinth_client::{Database, tcp::TcpBackend};
 use plinth_protocol::{
-    ErrorCode,
+    Error, ErrorCode,
     job::{Job, JobState},
     request::{Opcode, Request},
     response::Response,
 };
 use serde_json::{Map, Value};
 
+use super::{Exit, complain, place::runtime, progress, report_error, target::Target};
 use crate::server::text::{JobSource, jobs::state_name};
 
 /// Has a server's jobs carried out there.
@@ -36,6 +43,75 @@ pub(super) fn jobs_of(backend: &TcpBackend) -> JobSource {
             }
         })
     })
+}
+
+/// How often a job is asked how it stands.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Has a server do this work, and follows it to its end. An interrupt ends it.
+pub(super) fn run_job(target: &Target, kind: &'static str, argument: Bytes, is_json: bool) -> Exit {
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return report_error(&error),
+    };
+    let exit = runtime.block_on(async {
+        let database = match Database::connect(target.address()).await {
+            Ok(database) => database,
+            Err(error) => return report_error(&error),
+        };
+        match follow_job(database.backend(), kind, argument).await {
+            Ok(job) => report_job(&job, is_json),
+            Err(error) => report_error(&error),
+        }
+    });
+    // A task that hangs on a dead server must not keep the process.
+    runtime.shutdown_background();
+    exit
+}
+
+async fn follow_job(
+    backend: &TcpBackend,
+    kind: &'static str,
+    argument: Bytes,
+) -> Result<Job, Error> {
+    let number = backend.start_job(Bytes::from_static(kind.as_bytes()), argument).await?;
+    let bar = progress::bytes(Some(0));
+    let mut interrupted = pin!(tokio::signal::ctrl_c());
+    let mut is_interrupted = false;
+    loop {
+        let jobs = backend.jobs(Some(number)).await?;
+        let job = jobs.into_iter().next().ok_or(ErrorCode::JOB_NOT_FOUND)?;
+        if job.state != JobState::Running {
+            bar.finish_and_clear();
+            return Ok(job);
+        }
+        bar.set_length(job.total_bytes);
+        bar.set_position(job.done_bytes);
+        tokio::select! {
+            _ = &mut interrupted, if !is_interrupted => {
+                is_interrupted = true;
+                backend.cancel_job(number).await?;
+            }
+            () = tokio::time::sleep(LOOK_INTERVAL) => {}
+        }
+    }
+}
+
+/// Says what came of a job.
+fn report_job(job: &Job, is_json: bool) -> Exit {
+    let text = if is_json {
+        job_json(job).to_string()
+    } else {
+        String::from_utf8_lossy(&job.message).into_owned()
+    };
+    let is_done = job.state == JobState::Done;
+    if is_done || is_json {
+        // A closed standard output is no reason to fail what is done.
+        let _ = writeln!(stdout(), "{text}");
+    } else {
+        complain(&text);
+    }
+    if is_done { Exit::Success } else { Exit::Failure }
 }
 
 /// A job as JSON.

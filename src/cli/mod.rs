@@ -14,6 +14,7 @@ pub mod serve;
 pub mod settings;
 pub mod shell;
 pub mod target;
+pub mod verify;
 
 use std::{
     fmt,
@@ -46,6 +47,7 @@ pub enum Command {
     Import(import::Arguments),
     Serve(Box<serve::Arguments>),
     Shell(shell::Arguments),
+    Verify(verify::Arguments),
 }
 
 /// How a command ended.
@@ -77,6 +79,7 @@ pub fn run() -> Exit {
         Command::Import(arguments) => import::run(arguments),
         Command::Serve(arguments) => serve::run(*arguments),
         Command::Shell(arguments) => shell::run(arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
     }
 }
 

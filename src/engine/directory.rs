@@ -112,6 +112,58 @@ impl DataDirectory {
     }
 }
 
+/// A data directory that is only looked at; another process may have it open.
+#[derive(Clone, Debug)]
+pub(in crate::engine) struct DirectoryLook {
+    /// The directory itself.
+    pub(in crate::engine) path: PathBuf,
+    /// Which database it holds.
+    pub(in crate::engine) database_id: DatabaseId,
+}
+
+impl DirectoryLook {
+    /// Looks at the directory's identity.
+    pub(in crate::engine) fn new(vfs: &dyn Vfs, path: &Path) -> Result<Self, DirectoryError> {
+        if !vfs.exists(path)? || vfs.list(path)?.is_empty() {
+            return Err(DirectoryError::Missing { path: path.to_path_buf() });
+        }
+        check_ours(vfs, path)?;
+        let (_, database_id) = read_identity(vfs, &path.join(IDENTITY))?;
+        Ok(Self { path: path.to_path_buf(), database_id })
+    }
+
+    /// Keeps others from opening the database, if it has ever been opened here. A copy that has not
+    /// gets no lock file.
+    pub(in crate::engine) fn lock(
+        &self,
+        vfs: &dyn Vfs,
+    ) -> Result<Option<Box<dyn LockGuard>>, DirectoryError> {
+        let path = self.path.join(LOCK);
+        if !vfs.exists(&path)? {
+            return Ok(None);
+        }
+        vfs.lock(&path).map(Some).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => DirectoryError::Locked { path: self.path.clone() },
+            _ => DirectoryError::File(error),
+        })
+    }
+
+    /// Where the log's segments are.
+    pub(in crate::engine) fn log_path(&self) -> PathBuf {
+        self.path.join(LOG)
+    }
+
+    /// Where the manifest is, and the files of ids.
+    pub(in crate::engine) fn manifest_path(&self) -> PathBuf {
+        self.path.join(MANIFEST)
+    }
+
+    /// Where the tables are.
+    pub(in crate::engine) fn tables_path(&self) -> PathBuf {
+        self.path.join(TABLES)
+    }
+}
+
 fn create_with_parents(vfs: &dyn Vfs, path: &Path) -> Result<(), VfsError> {
     let mut missing = vec![];
     for ancestor in path.ancestors().filter(|path| !path.as_os_str().is_empty()) {
@@ -158,7 +210,7 @@ fn write_identity(vfs: &dyn Vfs, path: &Path, id: DatabaseId) -> Result<(), VfsE
 
 /// The format, which is one that this program knows, and the id.
 fn read_identity(vfs: &dyn Vfs, path: &Path) -> Result<(u32, DatabaseId), DirectoryError> {
-    let file = vfs.open(path)?;
+    let file = vfs.open_for_reading(path)?;
     if file.len()? != IDENTITY_BYTES as u64 {
         return Err(DirectoryError::Damaged { path: path.to_path_buf() });
     }
@@ -208,6 +260,11 @@ pub enum DirectoryError {
         /// What was found in it.
         path: PathBuf,
     },
+    /// There is no database in the directory.
+    Missing {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The identity is damaged.
     Damaged {
         /// The file.
@@ -238,6 +295,9 @@ impl fmt::Display for DirectoryError {
                  {IDENTITY} file; choose another directory",
                 path.display()
             ),
+            Self::Missing { path } => {
+                write!(f, "there is no database in {}", path.display())
+            }
             Self::Damaged { path } => write!(
                 f,
                 "{} is damaged; restore it from a backup of this data directory",

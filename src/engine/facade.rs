@@ -16,13 +16,14 @@ use super::{
         threads::{Manual, Stage, Threads},
         validate::validate_row,
     },
-    directory::{DataDirectory, DatabaseId},
+    directory::{DataDirectory, DatabaseId, DirectoryError},
     options::{EngineOptions, Pipeline},
     pin::Pin,
     reader::{EngineReader, TryReader},
     recovery::{OpenError, Recovered, recover},
     shared::Shared,
     stats::EngineStats,
+    verify::{Observer, VerifyReport, verify_open},
     wal::LogMark,
     watch::Notify,
     watching::{UncheckedWatch, WatchHandle, WatchPlace},
@@ -203,6 +204,12 @@ impl Engine {
         chunk_bytes: u64,
     ) -> Result<Vec<Bytes>, Error> {
         Ok(self.shared().store.reader().split_points(keyspace, range, chunk_bytes)?)
+    }
+
+    /// Checks every byte of the database on the disk, while it is in use: see
+    /// [`verify`](mod@super::verify). Fails if it can't begin.
+    pub fn verify(&self, observer: Observer<'_>) -> Result<VerifyReport, DirectoryError> {
+        verify_open(&*self.shared().options.vfs, self.directory(), observer)
     }
 
     /// What the engine has done and holds.

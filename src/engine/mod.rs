@@ -26,6 +26,7 @@ mod stats;
 mod storage_options;
 pub mod store;
 pub mod table;
+pub mod verify;
 pub(crate) mod version_clock;
 mod view;
 mod visible;

@@ -28,6 +28,7 @@ mod error;
 pub(in crate::engine) mod files;
 #[cfg_attr(not(test), expect(dead_code, reason = "flush and recovery come next"))]
 pub(in crate::engine) mod ids;
+pub(in crate::engine) mod look;
 mod reader;
 mod record;
 pub(in crate::engine) mod state;

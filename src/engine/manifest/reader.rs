@@ -85,7 +85,7 @@ impl Reader {
         number: u64,
         database_id: [u8; 16],
     ) -> Result<Self, ManifestError> {
-        let file = vfs.open(path)?;
+        let file = vfs.open_for_reading(path)?;
         let file_bytes = file.len()?;
         let mut reader =
             Self { path: path.into(), file, file_bytes, salt: 0, offset: 0, previous: 0 };

@@ -21,7 +21,7 @@ use crate::{
     vfs::{File, Vfs},
 };
 
-const EXTENSION: &str = "manifest";
+pub(super) const EXTENSION: &str = "manifest";
 const EXTENSION_UNFINISHED: &str = "new";
 
 /// How a manifest is kept.

@@ -6,6 +6,7 @@ mod idempotency;
 mod model;
 mod pins;
 mod threads;
+mod verify;
 mod versions;
 mod watches;
 

@@ -15,8 +15,36 @@ pub(super) struct Kind {
     pub(super) prepare: fn(&Path, &Bytes) -> Result<Work, Error>,
 }
 
+/// How many findings of a check its answer names; the server's messages have all.
+const FINDINGS_TOLD: usize = 20;
+
 /// All of them.
-const KINDS: &[Kind] = &[];
+const KINDS: &[Kind] = &[Kind { name: "verify", prepare: prepare_verify }];
+
+/// Checks every byte of the database.
+fn prepare_verify(_: &Path, argument: &Bytes) -> Result<Work, Error> {
+    if !argument.is_empty() {
+        let text = "a check takes no argument";
+        return Err(Error::new(ErrorCode::CLIENT_INVALID_OPERATION, text));
+    }
+    Ok(Box::new(|engine, progress| {
+        let verified = engine.verify(&mut |now| progress.report(now.done_bytes, now.total_bytes));
+        let report =
+            verified.map_err(|error| Error::new(ErrorCode::IO_ERROR, error.to_string()))?;
+        for finding in &report.findings {
+            tracing::warn!(%finding, "a check has found something");
+        }
+        if !report.is_sound() {
+            let mut lines = vec![report.to_string()];
+            lines.extend(report.damage().take(FINDINGS_TOLD).map(ToString::to_string));
+            return Err(Error::new(ErrorCode::STORAGE_DAMAGED, lines.join("\n")));
+        }
+        if !report.is_complete {
+            return Err(Error::new(ErrorCode::OPERATION_CANCELLED, report.to_string()));
+        }
+        Ok(report.to_string())
+    }))
+}
 
 /// The kind with this name.
 pub(super) fn find(name: &[u8]) -> Result<&'static Kind, Error> {

@@ -53,7 +53,6 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    #[cfg_attr(not(test), expect(dead_code, reason = "backups come next"))]
     /// Says how far the job is; answers whether it is to go on.
     pub(super) fn report(&self, done_bytes: u64, total_bytes: u64) -> ControlFlow<()> {
         self.done_bytes.store(done_bytes, Relaxed);
