@@ -1,0 +1,3 @@
+//! Tables against simple models.
+
+mod model;
