@@ -3,6 +3,10 @@
 //! [`Database::open`] opens one in this process; `plinth serve` makes the same a server.
 
 mod aside;
+// Some of the tests beside the code share what the crash tests are made of.
+#[cfg(test)]
+extern crate self as plinthdb;
+
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod clock;

@@ -18,6 +18,7 @@ mod memtable;
 mod merge;
 mod options;
 mod pin;
+mod planted;
 pub mod read_error;
 mod reader;
 mod recovery;

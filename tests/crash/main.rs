@@ -23,6 +23,7 @@ mod errors;
 mod history;
 mod planted;
 mod remains;
+mod rot;
 mod script;
 mod verdict;
 mod wrapper;

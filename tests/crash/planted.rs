@@ -10,25 +10,10 @@ use plinthdb::vfs::{
     sim::{FaultPlan, Keep, KeepNames},
 };
 
-use super::{script::Script, verdict::verdict, wrapper::RetriesSyncs};
-
-/// Crashes the engine at many of its calls on a disk on which this plan holds, until a verdict
-/// finds fault; says what it says.
-fn first_complaint(planted: &str) -> Option<String> {
-    let whole = SimVfs::with_plan(planted.parse().expect("a plan"));
-    Script::new(0).run(&whole);
-    (1..=whole.calls()).find_map(|number| {
-        let plan = format!("{planted} {number}=cut-after");
-        let disk = SimVfs::with_plan(plan.parse().expect("a plan"));
-        let history = Script::new(0).run(&disk);
-        [Keep::Nothing, Keep::Newest, Keep::Everything]
-            .into_iter()
-            .find_map(|keep| verdict(&disk.after_cut(keep, KeepNames::Prefix, 0), &history).err())
-    })
-}
+use super::{remains::first_complaint, script::Script, verdict::verdict, wrapper::RetriesSyncs};
 
 fn assert_caught(planted: &str) {
-    let complaint = first_complaint(planted);
+    let complaint = first_complaint(planted, 0, 1);
     assert!(complaint.is_some(), "nobody notices {planted}");
 }
 

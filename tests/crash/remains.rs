@@ -26,7 +26,7 @@ pub(crate) fn fault_at(number: u64, onwards: bool, fault: Fault) -> FaultPlan {
 /// What may be left of what was not synced.
 pub(crate) fn remains(seed: u64) -> Vec<FaultPlan> {
     let (torn, mixes): (&[u32], u64) = if is_deep() { (&[0, 1, 2, 5], 4) } else { (&[1], 1) };
-    let plan = |keep, names, seed| FaultPlan { keep, names, seed, ..FaultPlan::default() };
+    let plan = |keep, names, seed| FaultPlan { seed, keep, names, ..FaultPlan::default() };
     let mut remains = vec![
         plan(Keep::Nothing, KeepNames::Prefix, 0),
         plan(Keep::Everything, KeepNames::Prefix, 0),
@@ -50,6 +50,24 @@ pub(crate) fn judge(disk: &SimVfs, script: u64, plan: &FaultPlan, history: &Hist
         "repeat it with:\nPLINTH_CRASH='script={script} {plan}' cargo test -p plinthdb --test \
          crash"
     );
+}
+
+/// Crashes a script's engine at one in so many of its calls, on a disk on which this plan holds,
+/// until a verdict finds fault; says what it says.
+pub(crate) fn first_complaint(planted: &str, script: u64, one_in: usize) -> Option<String> {
+    let whole = SimVfs::with_plan(planted.parse().expect("a plan"));
+    let history = Script::new(script).run(&whole);
+    if history.complaint.is_some() {
+        return history.complaint;
+    }
+    (1..=whole.calls()).step_by(one_in).find_map(|number| {
+        let plan = format!("{planted} {number}=cut-after");
+        let disk = SimVfs::with_plan(plan.parse().expect("a plan"));
+        let history = Script::new(script).run(&disk);
+        [Keep::Nothing, Keep::Newest, Keep::Everything]
+            .into_iter()
+            .find_map(|keep| verdict(&disk.after_cut(keep, KeepNames::Prefix, 0), &history).err())
+    })
 }
 
 /// The script of a line, its plan, the disk that it ran on, and what came of it.

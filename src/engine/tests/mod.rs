@@ -5,6 +5,7 @@ mod durability;
 mod idempotency;
 mod model;
 mod pins;
+mod planted;
 mod threads;
 mod verify;
 mod versions;

@@ -1,0 +1,48 @@
+//! Bugs that tests plant, to see that other tests find them. Outside of tests there are none: the
+//! question whether one is planted is answered with no when the program is compiled.
+
+/// A bug that a test can plant on its own thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Bug {
+    /// A log record is taken for sound whatever the checksum of its body says.
+    LogChecksumIgnored,
+}
+
+#[cfg(not(test))]
+pub(in crate::engine) const fn is_planted(_: Bug) -> bool {
+    false
+}
+
+#[cfg(test)]
+pub(in crate::engine) use in_tests::{is_planted, plant};
+
+#[cfg(test)]
+mod in_tests {
+    use std::cell::Cell;
+
+    use super::Bug;
+
+    thread_local! {
+        static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
+    }
+
+    /// Whether this bug is planted on this thread.
+    pub(in crate::engine) fn is_planted(bug: Bug) -> bool {
+        PLANTED.get() == Some(bug)
+    }
+
+    /// Keeps a bug planted until it is dropped.
+    pub(in crate::engine) struct Planted;
+
+    /// Plants a bug on this thread.
+    pub(in crate::engine) fn plant(bug: Bug) -> Planted {
+        PLANTED.set(Some(bug));
+        Planted
+    }
+
+    impl Drop for Planted {
+        fn drop(&mut self) {
+            PLANTED.set(None);
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Bugs that are planted inside the engine: the crash tests' harness must find each of them.
+//!
+//! Those that can be planted between the engine and its disk are in `tests/crash/planted.rs`.
+
+#[path = "../../../tests/crash/damage.rs"]
+mod damage;
+#[expect(dead_code, reason = "some of it is for the crash tests themselves")]
+#[path = "../../../tests/crash/history.rs"]
+mod history;
+#[expect(dead_code, reason = "what repeats a failure is for the crash tests themselves")]
+#[path = "../../../tests/crash/remains.rs"]
+mod remains;
+#[path = "../../../tests/crash/script.rs"]
+mod script;
+#[path = "../../../tests/crash/verdict.rs"]
+mod verdict;
+
+use crate::engine::planted::{Bug, plant};
+
+#[test]
+fn without_a_planted_bug_nobody_complains() {
+    assert_eq!(remains::first_complaint("", 0, 17), None);
+}
+
+#[test]
+fn planted_a_log_checksum_that_is_ignored_is_caught() {
+    let _planted = plant(Bug::LogChecksumIgnored);
+    let complaint = damage::damage_all(0, &mut damage::Tally::default()).err();
+    assert!(complaint.is_some(), "nobody notices");
+}
