@@ -73,7 +73,8 @@ impl<'a> Levels<'a> {
 
     /// Whether no level below this one holds keys from `begin` to before `end`.
     pub(super) fn is_last(&self, level: usize, begin: KeyRef<'_>, end: KeyRef<'_>) -> bool {
-        (level + 1..LEVELS).all(|below| self.overlapping(below, begin, end).is_empty())
+        let holds = |table: &&TableProperties| table.entries > 0;
+        !(level + 1..LEVELS).any(|below| self.overlapping(below, begin, end).iter().any(holds))
     }
 
     /// How large each level should be.

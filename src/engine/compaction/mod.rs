@@ -1,6 +1,7 @@
 //! Compaction: merges layers, drops what nobody can see, and keeps the levels in shape.
 //!
-//! [`picker`] says what is compacted next; what is kept of the merged layers, [`retention`] says.
+//! [`rewrite`](rewrite::rewrite) is the worker, for compactions and for the flush: it merges layers,
+//! keeps of them what [`retention`] says, and writes tables. [`picker`] says what is compacted next.
 
 mod covered;
 mod fragments;
@@ -9,5 +10,6 @@ mod merge;
 mod pacer;
 mod picker;
 mod retention;
+pub(super) mod rewrite;
 #[cfg(test)]
 mod testing;
