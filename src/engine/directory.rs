@@ -23,10 +23,13 @@ use std::{
     sync::Arc,
 };
 
+use super::backup::description::BACKUP;
 use crate::vfs::{LockGuard, Vfs, VfsError};
 
 const LOCK: &str = "LOCK";
-const IDENTITY: &str = "IDENTITY";
+pub(in crate::engine) const IDENTITY: &str = "IDENTITY";
+/// There while a directory is being restored to.
+pub(in crate::engine) const RESTORING: &str = "RESTORING";
 const IDENTITY_UNFINISHED: &str = "IDENTITY.new";
 const LOG: &str = "log";
 const MANIFEST: &str = "manifest";
@@ -72,6 +75,10 @@ impl DataDirectory {
             _ => DirectoryError::File(error),
         })?;
         let database_id = if vfs.exists(&path.join(IDENTITY))? {
+            if vfs.exists(&path.join(RESTORING))? {
+                // It was restored to, wholly: the identity came last.
+                vfs.remove(&path.join(RESTORING))?;
+            }
             let (format, id) = read_identity(&**vfs, &path.join(IDENTITY))?;
             if format != FORMAT {
                 tracing::info!(format, new = FORMAT, "the data directory gets a new format");
@@ -164,7 +171,8 @@ impl DirectoryLook {
     }
 }
 
-fn create_with_parents(vfs: &dyn Vfs, path: &Path) -> Result<(), VfsError> {
+/// Makes a directory and those above it that are missing.
+pub(in crate::engine) fn create_with_parents(vfs: &dyn Vfs, path: &Path) -> Result<(), VfsError> {
     let mut missing = vec![];
     for ancestor in path.ancestors().filter(|path| !path.as_os_str().is_empty()) {
         if vfs.exists(ancestor)? {
@@ -187,6 +195,11 @@ fn check_ours(vfs: &dyn Vfs, path: &Path) -> Result<(), DirectoryError> {
     if names.iter().any(|name| name == IDENTITY) {
         return Ok(());
     }
+    for (name, what) in [(RESTORING, NotDatabase::Unrestored), (BACKUP, NotDatabase::Backup)] {
+        if names.iter().any(|found| found == name) {
+            return Err(DirectoryError::NotDatabase { path: path.to_path_buf(), what });
+        }
+    }
     // What a start that was cut short may have left.
     let is_ours = |name: &&std::ffi::OsString| *name != LOCK && *name != IDENTITY_UNFINISHED;
     match names.iter().find(is_ours) {
@@ -195,7 +208,12 @@ fn check_ours(vfs: &dyn Vfs, path: &Path) -> Result<(), DirectoryError> {
     }
 }
 
-fn write_identity(vfs: &dyn Vfs, path: &Path, id: DatabaseId) -> Result<(), VfsError> {
+/// Says which database this directory is of; from then on it is one.
+pub(in crate::engine) fn write_identity(
+    vfs: &dyn Vfs,
+    path: &Path,
+    id: DatabaseId,
+) -> Result<(), VfsError> {
     let unfinished = path.join(IDENTITY_UNFINISHED);
     if vfs.exists(&unfinished)? {
         vfs.remove(&unfinished)?;
@@ -244,6 +262,15 @@ fn decode_identity(bytes: &[u8; IDENTITY_BYTES]) -> Option<(u32, DatabaseId)> {
     is_sound.then_some((u32::from_le_bytes(*format), DatabaseId(*id)))
 }
 
+/// What a directory is that is ours and no database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotDatabase {
+    /// A backup.
+    Backup,
+    /// A restore that was cut short.
+    Unrestored,
+}
+
 /// Why a data directory can't be used.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -264,6 +291,13 @@ pub enum DirectoryError {
     Missing {
         /// The directory.
         path: PathBuf,
+    },
+    /// The directory is something of ours, and no database.
+    NotDatabase {
+        /// The directory.
+        path: PathBuf,
+        /// What it is.
+        what: NotDatabase,
     },
     /// The identity is damaged.
     Damaged {
@@ -298,6 +332,16 @@ impl fmt::Display for DirectoryError {
             Self::Missing { path } => {
                 write!(f, "there is no database in {}", path.display())
             }
+            Self::NotDatabase { path, what: NotDatabase::Backup } => write!(
+                f,
+                "{} is a backup, not a database: make one of it with plinth restore",
+                path.display()
+            ),
+            Self::NotDatabase { path, what: NotDatabase::Unrestored } => write!(
+                f,
+                "{} was being restored to, and that was cut short: restore to it again",
+                path.display()
+            ),
             Self::Damaged { path } => write!(
                 f,
                 "{} is damaged; restore it from a backup of this data directory",

@@ -24,7 +24,7 @@ use super::{
     shared::Shared,
     stats::EngineStats,
     verify::{Observer, VerifyReport, verify_open},
-    wal::LogMark,
+    wal::{LogMark, Segments},
     watch::Notify,
     watching::{UncheckedWatch, WatchHandle, WatchPlace},
 };
@@ -44,6 +44,7 @@ struct Inner {
     shared: Arc<Shared>,
     driver: Driver,
     directory: Arc<DataDirectory>,
+    segments: Arc<Segments>,
 }
 
 enum Driver {
@@ -59,6 +60,7 @@ impl Engine {
         let shared = Arc::new(shared);
         let sequencer = Sequencer::new(Arc::clone(&shared), writer, last);
         let directory = Arc::new(directory);
+        let segments = log.segments();
         let log = LogStage::new(Arc::clone(&shared), log, Arc::clone(&directory));
         let driver = match pipeline {
             Pipeline::Threads => {
@@ -68,7 +70,7 @@ impl Engine {
             }
             Pipeline::Manual => Driver::Manual(Box::new(Mutex::new(Manual::new(sequencer, log)))),
         };
-        Ok(Self { inner: Arc::new(Inner { shared, driver, directory }) })
+        Ok(Self { inner: Arc::new(Inner { shared, driver, directory, segments }) })
     }
 
     pub(super) fn shared(&self) -> &Shared {
@@ -232,9 +234,17 @@ impl Engine {
         self.inner.directory.path()
     }
 
+    pub(in crate::engine) fn data_directory(&self) -> &DataDirectory {
+        &self.inner.directory
+    }
+
+    /// The segments of the log.
+    pub(in crate::engine) fn segments(&self) -> &Arc<Segments> {
+        &self.inner.segments
+    }
+
     /// Makes durable everything that was answered so far, and says how far the log reaches then.
     /// `None` if the log has failed or is closed.
-    #[cfg_attr(not(test), expect(dead_code, reason = "checkpoints come next"))]
     pub(in crate::engine) fn mark_log(&self) -> Option<LogMark> {
         let shared = self.shared();
         let ticket = shared.marks.ask();

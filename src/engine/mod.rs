@@ -4,6 +4,7 @@
 //! users hold. Inside, a commit goes through [`commit`](mod@commit) into the log and the store; a
 //! read looks at the store alone, at a version that has been published.
 
+pub mod backup;
 pub(crate) mod commit;
 #[cfg_attr(not(test), expect(dead_code, reason = "the background work comes next"))]
 mod compaction;

@@ -67,7 +67,7 @@ pub(in crate::engine) fn read_ids(
 ) -> Result<Vec<RememberedId>, ManifestError> {
     let path = numbered(directory, number, IDS_EXTENSION);
     let damaged = |offset, what| ManifestError::Damaged { path: path.clone(), offset, what };
-    let file = vfs.open(&path)?;
+    let file = vfs.open_for_reading(&path)?;
     let file_bytes = file.len()?;
     let mut bytes = [0; HEADER_BYTES];
     if file_bytes < HEADER_BYTES as u64 {

@@ -26,7 +26,6 @@
 mod body;
 mod error;
 pub(in crate::engine) mod files;
-#[cfg_attr(not(test), expect(dead_code, reason = "flush and recovery come next"))]
 pub(in crate::engine) mod ids;
 pub(in crate::engine) mod look;
 mod reader;

@@ -50,7 +50,9 @@ pub use error::LogError;
 pub use log::{Log, LogOptions};
 pub use record::LogRecord;
 pub use recovery::{LogStart, RecoveryReport, TornTail};
-pub use scan::{LogMark, LogScan, ScannedRecord, ScannedSegment, path_of_segment, segments_in};
+pub use scan::{
+    LogMark, LogScan, ScannedRecord, ScannedSegment, path_of_segment, segments_in, version_before,
+};
 pub use segments::{Segments, SegmentsHold};
 pub use survey::{LogSurvey, RecordPlace, SegmentSummary, survey};
 

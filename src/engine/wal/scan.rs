@@ -91,19 +91,27 @@ impl LogScan {
         self.chain.previous
     }
 
+    /// The segment that was read last, and where its records ended.
+    pub fn before(&self) -> Option<&(PathBuf, u64)> {
+        self.before.as_ref()
+    }
+
     /// The highest ceiling that was read.
     pub fn ceiling(&self) -> Version {
         self.ceiling
     }
 
-    /// Reads the next segment, which lies in this directory. Checks that it follows from the one
-    /// before and that nothing is damaged; a torn tail is none of its business, but said.
-    pub fn read_segment(
+    /// Reads the next segment, which lies in this directory, up to this offset if one is given: a
+    /// log that is written has something new behind its mark at any time. Checks that the segment
+    /// follows from the one before and that nothing is damaged; a torn tail is said.
+    pub fn read_segment<E: From<LogError>>(
         &mut self,
         vfs: &dyn Vfs,
         directory: &Path,
-        visit: &mut dyn FnMut(ScannedRecord<'_>) -> Result<ControlFlow<()>, LogError>,
-    ) -> Result<ScannedSegment, LogError> {
+        end_offset: Option<u64>,
+        visit: &mut dyn FnMut(ScannedRecord<'_>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<ScannedSegment, E> {
+        let end_offset = end_offset.unwrap_or(u64::MAX);
         let path = segment_path(directory, self.next_segment);
         let id = Some(self.database_id);
         let mut reader = SegmentReader::open(vfs, path.clone(), self.next_segment, id)?;
@@ -114,8 +122,13 @@ impl LogScan {
             self.chain = Chain::begin(&reader.header);
         }
         let mut end = SEGMENT_HEADER_BYTES as u64;
-        let mut is_ended = true;
-        while let Some(read) = reader.next()? {
+        let mut is_ended = end_offset == u64::MAX;
+        while reader.offset < end_offset
+            && let Some(read) = reader.next()?
+        {
+            if read.offset >= end_offset {
+                break;
+            }
             // Whoever breaks off has not taken this record.
             let before = self.chain;
             self.chain.follow(&read, &path)?;
@@ -150,6 +163,18 @@ pub fn segments_in(vfs: &dyn Vfs, directory: &Path) -> Result<Vec<u64>, LogError
         _ => None,
     });
     Ok(numbers.collect())
+}
+
+/// The last version of the segments before this one, as its header says.
+pub fn version_before(
+    vfs: &dyn Vfs,
+    directory: &Path,
+    number: u64,
+    database_id: [u8; 16],
+) -> Result<Version, LogError> {
+    let path = segment_path(directory, number);
+    let reader = SegmentReader::open(vfs, path, number, Some(database_id))?;
+    Ok(reader.header.after_version)
 }
 
 /// The path of a segment in a directory.

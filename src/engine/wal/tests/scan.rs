@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::*;
-use crate::engine::wal::{LogMark, LogScan, LogStart, segments_in};
+use crate::engine::wal::{LogMark, LogScan, LogStart, ScannedRecord, segments_in};
 
 /// A log over several segments, and its mark.
 fn log_of(vfs: &SimVfs, batches: u64) -> LogMark {
@@ -18,11 +18,11 @@ fn log_of(vfs: &SimVfs, batches: u64) -> LogMark {
 fn versions(vfs: &SimVfs, scan: &mut LogScan, last: u64) -> Result<Vec<u64>, LogError> {
     let mut versions = vec![];
     while scan.next_segment() <= last {
-        scan.read_segment(vfs, Path::new(DIRECTORY), &mut |record| {
+        scan.read_segment(vfs, Path::new(DIRECTORY), None, &mut |record| {
             if let Some(LogRecord::Batch(batch)) = record.record {
                 versions.extend(batch.iter().map(|transaction| transaction.version.0));
             }
-            Ok(ControlFlow::Continue(()))
+            Ok::<_, LogError>(ControlFlow::Continue(()))
         })?;
     }
     Ok(versions)
@@ -54,10 +54,27 @@ fn who_breaks_off_has_not_taken_the_record() {
     log_of(&vfs, 1);
     let mut scan = scan(LogStart::default());
     let before = (scan.previous(), scan.last_version());
-    let segment =
-        scan.read_segment(&vfs, Path::new(DIRECTORY), &mut |_| Ok(ControlFlow::Break(()))).unwrap();
+    let mut break_off = |_: ScannedRecord<'_>| Ok::<_, LogError>(ControlFlow::Break(()));
+    let segment = scan.read_segment(&vfs, Path::new(DIRECTORY), None, &mut break_off).unwrap();
     assert_eq!(segment.end, 512);
     assert_eq!((scan.previous(), scan.last_version()), before);
+}
+
+#[test]
+fn what_is_written_behind_the_mark_is_not_looked_at() {
+    let vfs = SimVfs::new();
+    let (mut log, ..) = recover(&vfs).unwrap();
+    append(&mut log, &batch(10, 100)).unwrap();
+    let mark = log.mark().unwrap();
+    append(&mut log, &batch(20, 100)).unwrap();
+    let mut scan = scan(LogStart::default());
+    let mut count = 0;
+    let segment = scan.read_segment(&vfs, Path::new(DIRECTORY), Some(mark.position), &mut |_| {
+        count += 1;
+        Ok::<_, LogError>(ControlFlow::Continue(()))
+    });
+    assert!(segment.unwrap().end <= mark.position);
+    assert_eq!((count, scan.last_version()), (1, mark.last_version));
 }
 
 #[test]
