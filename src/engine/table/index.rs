@@ -132,6 +132,11 @@ impl<'a> Index<'a> {
         Ok(count.checked_sub(1))
     }
 
+    /// How many blocks' separators are below a key.
+    pub(super) fn count_below(&self, probe: Probe<'_>) -> Result<usize, Nonsense> {
+        self.separators.count(probe, |_| false).ok_or(Nonsense)
+    }
+
     fn continues(&self, block: usize) -> Option<u64> {
         let (_, continues) = self.places.get(block)?.split_last_chunk::<8>()?;
         Some(u64::from_le_bytes(*continues))

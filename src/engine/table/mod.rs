@@ -23,6 +23,7 @@
 
 #![deny(clippy::indexing_slicing, clippy::string_slice)]
 
+mod alone;
 mod block;
 mod coding;
 mod cursor;
@@ -36,13 +37,16 @@ mod loaded;
 mod options;
 mod probe;
 mod properties;
+mod ranges;
 mod read_io;
 mod reader;
 mod sorted_keys;
 mod source;
 mod tombstones;
+mod verify;
 mod writer;
 
+pub use alone::{LoneTable, RowVisitor, TableReader};
 pub use error::TableError;
 pub use options::{Compression, TableNumber, TableOptions};
 pub use properties::TableProperties;

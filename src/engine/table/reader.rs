@@ -26,7 +26,7 @@ use crate::{
         read_error::ReadError,
         visible::Stamp,
     },
-    vfs::Vfs,
+    vfs::{File, Vfs},
 };
 
 /// Bytes at the end that are read at once: the footer, and mostly the properties.
@@ -59,48 +59,24 @@ impl Table {
         path: &Path,
         number: TableNumber,
     ) -> Result<Self, TableError> {
-        let damaged = |offset, what| TableError::damaged(path, offset, what);
         let file = vfs.open(path)?;
-        let file_bytes = file.len()?;
-        let footer_at = file_bytes
-            .checked_sub(FOOTER_BYTES as u64)
-            .ok_or_else(|| damaged(0, "the file is too short for a table"))?;
-        let tail_at = file_bytes.saturating_sub(TAIL_BYTES);
-        let mut tail = vec![0; (file_bytes - tail_at) as usize];
-        file.read_exact_at(&mut tail, tail_at)?;
-        let bytes =
-            tail.last_chunk().ok_or_else(|| damaged(0, "the file is too short for a table"))?;
-        let footer = Footer::decode(bytes, number, file_bytes).map_err(|error| match error {
-            FooterError::Damaged(what) => damaged(footer_at, what),
-            FooterError::UnknownFormat(format) => {
-                TableError::UnknownFormat { path: path.to_path_buf(), format }
-            }
-        })?;
-        let at = footer.properties;
-        if at < tail_at {
-            tail = vec![0; (footer_at - at) as usize];
-            file.read_exact_at(&mut tail, at)?;
-        } else {
-            tail.truncate((footer_at - tail_at) as usize);
-            tail.drain(..(at - tail_at) as usize);
+        let end = read_end(path, number, &*file)?;
+        let pieces = SECTIONS + end.blocks as usize;
+        let source = Source::new(path, number, file, pieces)?;
+        Ok(Self { source, footer: end.footer, properties: end.properties, blocks: end.blocks })
+    }
+
+    /// Reads the footer and the properties anew, and says what is wrong if they are not the same.
+    pub(super) fn reread_footer(&self) -> Result<(), TableError> {
+        let end = read_end(self.path(), self.source.number(), self.source.file())?;
+        if end.footer != self.footer || end.properties != self.properties {
+            return Err(self.source.damaged(self.footer.properties, "the file has changed"));
         }
-        if !frame::is_sound(&tail, number, at) {
-            return Err(damaged(at, "the properties' checksum is wrong"));
-        }
-        let (blocks, properties) = frame::split(&tail)
-            .filter(|frame| frame.kind == FrameType::Properties)
-            .and_then(|frame| frame.content.split_first_chunk::<8>())
-            .and_then(|(blocks, rest)| Some((blocks, TableProperties::decode(rest)?)))
-            .filter(|(_, (properties, rest))| {
-                rest.is_empty() && properties.number == number && properties.bytes == file_bytes
-            })
-            .map(|(blocks, (properties, _))| (u64::from_le_bytes(*blocks), properties))
-            .ok_or_else(|| damaged(at, "the properties make no sense"))?;
-        if blocks > footer.data().end / DATA_BLOCK_BYTES_MIN {
-            return Err(damaged(at, "there are more blocks than the file has room for"));
-        }
-        let source = Source::new(path, number, file, SECTIONS + blocks as usize)?;
-        Ok(Self { source, footer, properties, blocks })
+        Ok(())
+    }
+
+    pub(super) fn footer(&self) -> &Footer {
+        &self.footer
     }
 
     pub(in crate::engine) fn properties(&self) -> &TableProperties {
@@ -320,4 +296,54 @@ impl Table {
             }
         }
     }
+}
+
+/// What the end of the file says.
+struct End {
+    footer: Footer,
+    properties: TableProperties,
+    blocks: u64,
+}
+
+/// Reads footer and properties.
+fn read_end(path: &Path, number: TableNumber, file: &dyn File) -> Result<End, TableError> {
+    let damaged = |offset, what| TableError::damaged(path, offset, what);
+    let file_bytes = file.len()?;
+    let footer_at = file_bytes
+        .checked_sub(FOOTER_BYTES as u64)
+        .ok_or_else(|| damaged(0, "the file is too short for a table"))?;
+    let tail_at = file_bytes.saturating_sub(TAIL_BYTES);
+    let mut tail = vec![0; (file_bytes - tail_at) as usize];
+    file.read_exact_at(&mut tail, tail_at)?;
+    let bytes = tail.last_chunk().ok_or_else(|| damaged(0, "the file is too short for a table"))?;
+    let footer = Footer::decode(bytes, number, file_bytes).map_err(|error| match error {
+        FooterError::Damaged(what) => damaged(footer_at, what),
+        FooterError::UnknownFormat(format) => {
+            TableError::UnknownFormat { path: path.to_path_buf(), format }
+        }
+    })?;
+    let at = footer.properties;
+    if at < tail_at {
+        tail = vec![0; (footer_at - at) as usize];
+        file.read_exact_at(&mut tail, at)?;
+    } else {
+        tail.truncate((footer_at - tail_at) as usize);
+        tail.drain(..(at - tail_at) as usize);
+    }
+    if !frame::is_sound(&tail, number, at) {
+        return Err(damaged(at, "the properties' checksum is wrong"));
+    }
+    let (blocks, properties) = frame::split(&tail)
+        .filter(|frame| frame.kind == FrameType::Properties)
+        .and_then(|frame| frame.content.split_first_chunk::<8>())
+        .and_then(|(blocks, rest)| Some((blocks, TableProperties::decode(rest)?)))
+        .filter(|(_, (properties, rest))| {
+            rest.is_empty() && properties.number == number && properties.bytes == file_bytes
+        })
+        .map(|(blocks, (properties, _))| (u64::from_le_bytes(*blocks), properties))
+        .ok_or_else(|| damaged(at, "the properties make no sense"))?;
+    if blocks > footer.data().end / DATA_BLOCK_BYTES_MIN {
+        return Err(damaged(at, "there are more blocks than the file has room for"));
+    }
+    Ok(End { footer, properties, blocks })
 }

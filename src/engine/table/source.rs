@@ -58,6 +58,10 @@ impl Source {
         self.number
     }
 
+    pub(super) fn file(&self) -> &dyn File {
+        &*self.file
+    }
+
     /// Bytes on the heap, without those of the file's handle.
     pub(super) fn heap_bytes(&self) -> usize {
         self.path.as_os_str().len() + self.states.len()

@@ -219,6 +219,17 @@ impl<'a> BlockView<'a> {
     }
 }
 
+impl BlockView<'_> {
+    /// The numbers of the keys from `begin` to before `end`.
+    pub(in crate::engine::table) fn slots(
+        &self,
+        begin: Probe<'_>,
+        end: Probe<'_>,
+    ) -> Option<Range<usize>> {
+        Some(self.find(begin)?.0..self.find(end)?.0)
+    }
+}
+
 /// How many of these ascending heads are below this one.
 #[inline]
 fn count_below(heads: &[[u8; HEAD_BYTES]], head: u32) -> usize {

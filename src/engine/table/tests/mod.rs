@@ -1,3 +1,4 @@
 //! Tables against simple models.
 
 mod model;
+mod ranges;

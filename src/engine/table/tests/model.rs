@@ -91,7 +91,7 @@ impl Model {
     }
 
     /// Keys that are there, that aren't, and those next to both.
-    fn probes(&self) -> BTreeSet<KeyBuf> {
+    pub(super) fn probes(&self) -> BTreeSet<KeyBuf> {
         let mut probes = BTreeSet::from([key(0, b""), key(1, b"zz"), key(9, b"")]);
         let bounds = self.tombstones.iter().flat_map(|over| [&over.begin, &over.end]);
         for known in self.keys.keys().chain(bounds) {
@@ -105,7 +105,7 @@ impl Model {
     }
 
     /// Some versions of those in it, and the end.
-    fn versions(&self) -> BTreeSet<Version> {
+    pub(super) fn versions(&self) -> BTreeSet<Version> {
         let own = self.entries().map(|entry| entry.stamp.version);
         let over = self.tombstones.iter().flat_map(|over| &over.stamps).map(|over| over.version);
         let all: BTreeSet<_> = own.chain(over).collect();
