@@ -6,6 +6,7 @@
 pub mod bench;
 pub mod export;
 pub mod import;
+pub mod inspect;
 mod jobs;
 mod place;
 mod progress;
@@ -45,6 +46,7 @@ pub enum Command {
     Bench(bench::Arguments),
     Export(export::Arguments),
     Import(import::Arguments),
+    Inspect(inspect::Arguments),
     Serve(Box<serve::Arguments>),
     Shell(shell::Arguments),
     Verify(verify::Arguments),
@@ -77,6 +79,7 @@ pub fn run() -> Exit {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Import(arguments) => import::run(arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Serve(arguments) => serve::run(*arguments),
         Command::Shell(arguments) => shell::run(arguments),
         Command::Verify(arguments) => verify::run(&arguments),

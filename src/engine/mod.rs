@@ -12,6 +12,7 @@ pub mod conflict;
 pub mod directory;
 mod facade;
 pub(crate) mod idempotency;
+pub mod inspect;
 mod key;
 mod layer;
 pub mod manifest;

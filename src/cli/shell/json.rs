@@ -82,7 +82,8 @@ fn to_json(answer: &Answer) -> Option<Value> {
     })
 }
 
-fn insert_bytes(object: &mut Map<String, Value>, name: &str, bytes: &[u8]) {
+/// Puts bytes into an object: as text, or as base64 under a name that says so.
+pub(in crate::cli) fn insert_bytes(object: &mut Map<String, Value>, name: &str, bytes: &[u8]) {
     match text_or_base64(bytes) {
         (Some(text), _) => object.insert(name.to_owned(), text.into()),
         (None, base64) => object.insert(format!("{name}_base64"), base64.into()),

@@ -5,7 +5,7 @@
 //! first error ends it, with exit code 1, so that a script never goes on from where it isn't. With
 //! `--json` every answer is a JSON object on a line of its own.
 
-mod json;
+pub(super) mod json;
 mod prompt;
 
 use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _, stderr, stdin, stdout};

@@ -3,6 +3,7 @@
 mod commits;
 mod durability;
 mod idempotency;
+mod inspect;
 mod model;
 mod pins;
 mod planted;
