@@ -17,6 +17,7 @@
 //! which; versions go on above everything that was ever handed out; and it can be written to, closed
 //! and opened again. Recovery is cut in the same way.
 
+mod afterwards;
 mod cuts;
 mod damage;
 mod errors;

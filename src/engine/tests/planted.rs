@@ -2,6 +2,8 @@
 //!
 //! Those that can be planted between the engine and its disk are in `tests/crash/planted.rs`.
 
+#[path = "../../../tests/crash/afterwards.rs"]
+mod afterwards;
 #[path = "../../../tests/crash/damage.rs"]
 mod damage;
 #[expect(dead_code, reason = "some of it is for the crash tests themselves")]
