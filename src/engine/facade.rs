@@ -23,6 +23,7 @@ use super::{
     recovery::{OpenError, Recovered, recover},
     shared::Shared,
     stats::EngineStats,
+    table::Patience,
     verify::{Observer, VerifyReport, verify_open},
     wal::{LogMark, Segments},
     watch::Notify,
@@ -95,7 +96,7 @@ impl Engine {
     /// would have to.
     pub fn try_reader(&self) -> TryReader {
         let newest = self.read_version();
-        TryReader::new(self.shared().store.reader(), newest)
+        TryReader::new(self.shared().store.reader_with(Patience::DontWait), newest)
     }
 
     /// Lines a commit up. Its outcome is pushed to `sink` with `token`, whatever becomes of who

@@ -30,6 +30,7 @@ mod storage_options;
 pub mod store;
 #[expect(dead_code, unused_imports, reason = "store, flush and compaction come next")]
 pub mod table;
+mod table_set;
 pub mod verify;
 pub(crate) mod version_clock;
 mod view;

@@ -17,8 +17,8 @@ pub enum ReadError {
         /// The oldest version that can be read.
         horizon: Version,
     },
-    /// The answer has to be fetched from the disk, and the reader was not to wait for that: do the
-    /// same on a thread that may.
+    /// The answer has to be fetched from the disk, or takes long to find, and the reader was not to
+    /// wait for that: do the same on a thread that may.
     Cold,
     /// A table that may have the answer can't be read.
     Table(TableError),
@@ -32,7 +32,9 @@ impl fmt::Display for ReadError {
                 "version {version} can no longer be read; the oldest that can is {horizon}: \
                  begin again at a newer version"
             ),
-            Self::Cold => f.write_str("the answer is on the disk, and this reader does not wait"),
+            Self::Cold => f.write_str(
+                "the answer is on the disk or takes long, and this reader does not wait",
+            ),
             Self::Table(error) => error.fmt(f),
         }
     }

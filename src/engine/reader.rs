@@ -101,21 +101,6 @@ impl TryReader {
         self.reader.scan(keyspace, range, version, reverse, visit).map_err(NotRead::from)
     }
 
-    /// Shows rows like [`scan`](Self::scan), but gives up after passing over some thousand keys
-    /// that have no value at the version. Then it tells what of the range is left, so that its
-    /// caller can go on after having done something else.
-    pub fn scan_some(
-        &self,
-        keyspace: KeyspaceId,
-        range: &KeyRange,
-        version: Version,
-        reverse: bool,
-        visit: &mut dyn FnMut(&[u8], Found<'_>) -> ControlFlow<()>,
-    ) -> Result<Option<KeyRange>, NotRead> {
-        self.check(version)?;
-        self.reader.scan_some(keyspace, range, version, reverse, visit).map_err(NotRead::from)
-    }
-
     /// Resolves a key selector among the keys before `end`: to `""` off the beginning, to `end` off
     /// the end.
     pub fn get_key(

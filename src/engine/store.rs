@@ -20,6 +20,8 @@ use plinth_protocol::Version;
 
 use super::{
     memtable::{FrozenMemtable, MemtableWriter, ReadGuard},
+    table::{Patience, Table, TableNumber},
+    table_set::TableSet,
     view::{View, Views},
     visible::Stamp,
     write::Write,
@@ -71,6 +73,8 @@ pub struct StoreStats {
 #[derive(Debug)]
 struct Shared {
     horizon: AtomicU64,
+    /// The time, so that readers can tell what was read a moment ago.
+    seconds: AtomicU64,
     views: Arc<Views>,
     counters: Counters,
 }
@@ -102,20 +106,74 @@ pub struct StoreWriter {
 impl Store {
     /// An empty store and its writer.
     pub fn new(options: StoreOptions) -> (Self, StoreWriter) {
-        let table = MemtableWriter::new(options.seed);
-        let view = View { active: Arc::clone(table.table()), frozen: Vec::new() };
+        Self::with_tables(options, TableSet::empty(), Version::ZERO)
+    }
+
+    /// A store of these tables and its writer. They hold everything that was written at the version
+    /// `last` or before; what is applied from now on must have higher versions.
+    pub(in crate::engine) fn with_tables(
+        options: StoreOptions,
+        tables: TableSet,
+        last: Version,
+    ) -> (Self, StoreWriter) {
+        let has_tables = !tables.is_empty();
+        let mut table = MemtableWriter::above(options.seed, None, last);
+        let active = Arc::clone(table.table());
+        let view = View { active, frozen: Vec::new(), tables: Arc::new(tables) };
+        let views = Arc::new(Views::new(view));
+        if has_tables {
+            table.put_above(Arc::clone(&views) as _);
+        }
         let shared = Arc::new(Shared {
             horizon: AtomicU64::new(0),
-            views: Arc::new(Views::new(view)),
+            seconds: AtomicU64::new(0),
+            views,
             counters: Counters::default(),
         });
         let store = Self { shared: Arc::clone(&shared) };
         (store, StoreWriter { shared, table, seed: options.seed, horizon: Version::ZERO })
     }
 
-    /// Begins a batch of reads.
+    /// Begins a batch of reads, which may wait for the disk.
     pub fn reader(&self) -> Reader {
-        Reader::new(Arc::clone(&self.shared))
+        self.reader_with(Patience::Wait)
+    }
+
+    /// Begins a batch of reads, which wait for the disk or fail where they would have to.
+    pub fn reader_with(&self, patience: Patience) -> Reader {
+        Reader::new(Arc::clone(&self.shared), patience)
+    }
+
+    /// The tables of now.
+    #[cfg_attr(not(test), expect(dead_code, reason = "flush and compaction come next"))]
+    pub(in crate::engine) fn tables(&self) -> Arc<TableSet> {
+        Arc::clone(&self.shared.views.load(&ReadGuard::pin()).tables)
+    }
+
+    /// Puts tables, new at level 0, in place of the oldest frozen memtable, whose content they hold.
+    #[cfg_attr(not(test), expect(dead_code, reason = "flush and compaction come next"))]
+    pub(in crate::engine) fn install_flushed(
+        &self,
+        flushed: &Arc<FrozenMemtable>,
+        tables: Vec<Arc<Table>>,
+    ) {
+        let added: Vec<(u8, Arc<Table>)> = tables.into_iter().map(|table| (0, table)).collect();
+        self.shared.views.change(|view| {
+            let oldest = view.frozen.pop();
+            debug_assert!(
+                oldest.is_some_and(|oldest| Arc::ptr_eq(&oldest, flushed)),
+                "memtables are flushed in the order of their age"
+            );
+            view.tables = Arc::new(view.tables.with(&added, &[]));
+        });
+    }
+
+    /// Takes tables out and puts others in, at their levels, which hold the same as far as anyone
+    /// may still read it. A table that only moves is in both lists. The files of those that are gone
+    /// may be removed at once: who still reads them has them mapped.
+    #[cfg_attr(not(test), expect(dead_code, reason = "flush and compaction come next"))]
+    pub(in crate::engine) fn install(&self, added: &[(u8, Arc<Table>)], removed: &[TableNumber]) {
+        self.shared.views.change(|view| view.tables = Arc::new(view.tables.with(added, removed)));
     }
 
     /// How many memtables are frozen.
@@ -179,6 +237,11 @@ impl StoreWriter {
         self.horizon = self.horizon.max(horizon);
     }
 
+    /// Tells readers that it is so many seconds since any moment.
+    pub fn set_time(&mut self, seconds: u64) {
+        self.shared.seconds.store(seconds, Ordering::Relaxed);
+    }
+
     /// About how much memory the active memtable takes.
     pub fn memtable_bytes(&self) -> u64 {
         self.shared.counters.bytes.load(Ordering::Relaxed)
@@ -232,5 +295,7 @@ impl StoreWriter {
     }
 }
 
+#[cfg(test)]
+mod layered_tests;
 #[cfg(test)]
 mod tests;

@@ -156,6 +156,7 @@ impl Sequencer {
             self.conflicts.expire(begin);
             let horizon = self.shared.pins.advance(begin);
             self.writer.set_horizon(horizon);
+            self.writer.set_time(self.shared.options.clock.monotonic_micros() / 1_000_000);
             let is_crowded = self.claims.stats().steps > CLAIMS_MAX;
             self.claims.expire(if is_crowded { begin } else { horizon });
             self.shared.idempotency.expire(self.shared.options.clock.wall_millis());

@@ -12,7 +12,7 @@ enum End {
 }
 
 /// The fragmented list of these range clears, given as begin, end and stamp.
-pub(super) fn fragmented(
+pub(in crate::engine) fn fragmented(
     clears: impl IntoIterator<Item = (Arc<KeyBuf>, Arc<KeyBuf>, Stamp)>,
 ) -> Vec<RangeTombstone> {
     let mut ends = Vec::new();

@@ -107,12 +107,8 @@ pub(in crate::engine) struct MemtableWriter {
 }
 
 impl MemtableWriter {
-    /// An empty memtable with nothing beneath.
-    pub(in crate::engine) fn new(seed: u64) -> Self {
-        Self::above(seed, None, Version::ZERO)
-    }
-
-    /// An empty memtable for what comes after `last`. Everything until then lies beneath.
+    /// An empty memtable for what comes after `last`. Everything until then lies beneath; if that is
+    /// nothing, nor ever will be, it is none.
     pub(in crate::engine) fn above(
         seed: u64,
         beneath: Option<Arc<dyn Beneath>>,
@@ -132,6 +128,12 @@ impl MemtableWriter {
             records: 0,
             bytes: 0,
         }
+    }
+
+    /// Says what lies beneath, before anything is written.
+    pub(in crate::engine) fn put_above(&mut self, beneath: Arc<dyn Beneath>) {
+        debug_assert!(!self.is_written(), "what was written before may have left out clears");
+        self.beneath = Some(beneath);
     }
 
     /// What readers look at.

@@ -15,6 +15,7 @@
 //! end.
 
 mod known_span;
+mod level;
 
 use std::ops::ControlFlow;
 
@@ -27,6 +28,7 @@ use super::{
     read_error::ReadError,
 };
 use known_span::KnownSpan;
+pub(super) use level::LevelCursor;
 
 /// A layer in a merge.
 struct Layer<'a> {

@@ -1,6 +1,10 @@
 //! Reading the store: down the layers for one key, across them for a range.
 
-use std::{iter::once, ops::ControlFlow, sync::Arc};
+use std::{
+    iter::once,
+    ops::ControlFlow,
+    sync::{Arc, atomic::Ordering},
+};
 
 use bytes::Bytes;
 use plinth_protocol::{
@@ -14,8 +18,12 @@ use crate::engine::{
     memtable::{Direction, Memtable, ReadGuard, bounds},
     merge::Merge,
     read_error::ReadError,
+    table::{Patience, ReadIo},
     view::View,
 };
+
+/// How many keys a key selector steps over for a reader that doesn't wait.
+const KEY_STEPS_MAX: u32 = 10_000;
 
 /// A look into a [`Store`], for a batch of reads. Each read sees all that was applied before it
 /// began. What is dropped meanwhile stays in memory until the reader is gone, so it is not for
@@ -24,11 +32,19 @@ use crate::engine::{
 pub struct Reader {
     shared: Arc<Shared>,
     guard: ReadGuard,
+    io: ReadIo,
+    patience: Patience,
+}
+
+/// The memtables, newest first.
+fn memtables(view: &View) -> impl Iterator<Item = &Memtable> {
+    once(&*view.active).chain(view.frozen.iter().map(|frozen| frozen.table()))
 }
 
 impl Reader {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, guard: ReadGuard::pin() }
+    pub(super) fn new(shared: Arc<Shared>, patience: Patience) -> Self {
+        let io = ReadIo::new(patience, shared.seconds.load(Ordering::Relaxed));
+        Self { shared, guard: ReadGuard::pin(), io, patience }
     }
 
     fn check_horizon(&self, version: Version) -> Result<(), ReadError> {
@@ -65,7 +81,6 @@ impl Reader {
     }
 
     #[cold]
-    #[expect(clippy::unnecessary_wraps, reason = "tables come next, and can fail")]
     fn lookup_beneath<'a>(
         &'a self,
         view: &'a View,
@@ -78,7 +93,7 @@ impl Reader {
                 return Ok(found);
             }
         }
-        Ok(Lookup::Unknown)
+        view.tables.get(key, version, &self.io)
     }
 
     fn view(&self) -> &View {
@@ -86,7 +101,8 @@ impl Reader {
     }
 
     /// Shows the rows of a range, in order or in reverse, until `visit` breaks. What was shown
-    /// before an error is void.
+    /// before an error is void. A reader that doesn't wait gives up as cold after passing over some
+    /// thousand keys that have no value at the version.
     pub fn scan(
         &self,
         keyspace: KeyspaceId,
@@ -97,14 +113,16 @@ impl Reader {
     ) -> Result<(), ReadError> {
         let mut rest = self.scan_some(keyspace, range, version, reverse, visit)?;
         while let Some(range) = rest {
+            if self.patience == Patience::DontWait {
+                return Err(ReadError::Cold);
+            }
             rest = self.scan_some(keyspace, &range, version, reverse, visit)?;
         }
         Ok(())
     }
 
-    /// Shows rows like [`scan`](Self::scan), but gives up after passing over some thousand keys
-    /// that have no value at the version. Then it tells what of the range is left, so that its
-    /// caller can go on after having done something else.
+    /// Shows rows like [`scan`](Self::scan), but stops after passing over some thousand keys that
+    /// have no value at the version, and tells what of the range is left.
     pub fn scan_some(
         &self,
         keyspace: KeyspaceId,
@@ -123,7 +141,7 @@ impl Reader {
             });
             Ok(stopped.map(|key| Bytes::copy_from_slice(key.key)))
         } else {
-            self.merge(view, version, direction).scan(ends, &mut |entry, value| {
+            self.merge(view, ends, version, direction).scan(ends, &mut |entry, value| {
                 visit(entry.key.key, Found { value, version: entry.stamp.version })
             })
         };
@@ -138,16 +156,23 @@ impl Reader {
     }
 
     /// All layers side by side.
-    fn merge<'a>(&'a self, view: &'a View, version: Version, direction: Direction) -> Merge<'a> {
-        let memtables = once(&*view.active).chain(view.frozen.iter().map(|frozen| frozen.table()));
-        let layers = memtables.map(|memtable| -> Box<dyn LayerCursor + 'a> {
+    fn merge<'a>(
+        &'a self,
+        view: &'a View,
+        ends: (KeyRef<'_>, KeyRef<'_>),
+        version: Version,
+        direction: Direction,
+    ) -> Merge<'a> {
+        let memtables = memtables(view).map(|memtable| -> Box<dyn LayerCursor + 'a> {
             Box::new(memtable.cursor(version, direction, &self.guard))
         });
+        let mut layers: Vec<_> = memtables.collect();
+        view.tables.cursors(ends, version, direction, &self.io, &mut layers);
         Merge::new(direction, layers)
     }
 
     /// Resolves a key selector among the keys before `end`: to `""` off the beginning, to `end`
-    /// off the end.
+    /// off the end. A reader that doesn't wait gives up as cold if that takes some thousand keys.
     pub fn get_key(
         &self,
         keyspace: KeyspaceId,
@@ -172,15 +197,20 @@ impl Reader {
         } else {
             (KeyRange::new(Bytes::new(), pivot), Bytes::new())
         };
+        let mut steps_left_now = match self.patience {
+            Patience::Wait => u32::MAX,
+            Patience::DontWait => KEY_STEPS_MAX,
+        };
         self.scan(keyspace, &range, version, !forward, &mut |key, _| {
             steps -= 1;
             if steps == 0 {
                 resolved = Bytes::copy_from_slice(key);
                 return ControlFlow::Break(());
             }
-            ControlFlow::Continue(())
+            steps_left_now -= 1;
+            if steps_left_now == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
-        Ok(resolved)
+        if steps_left_now == 0 { Err(ReadError::Cold) } else { Ok(resolved) }
     }
 
     /// Whether anything that `range` holds was changed after `since`, by whatever kind of write;
@@ -196,22 +226,27 @@ impl Reader {
         // What is frozen was written in order: if one has nothing newer, those below have not.
         let frozen = view.frozen.iter().take_while(|frozen| frozen.last() > since);
         let memtables = || once(&*view.active).chain(frozen.map(|frozen| frozen.table()));
-        let is_written = match range {
+        let range = match range {
             ConflictRange::Key(key) => {
                 let key = KeyRef::new(keyspace, key);
-                memtables().any(|table| table.key_written_since(key, since, &self.guard))
+                if memtables().any(|table| table.key_written_since(key, since, &self.guard)) {
+                    return Ok(true);
+                }
+                KeyRange::point(key.key)
             }
             ConflictRange::Range(range) => {
-                let range = bounds(keyspace, &range.begin, &range.end);
-                memtables().any(|table| table.range_written_since(range, since, &self.guard))
+                let ends = bounds(keyspace, &range.begin, &range.end);
+                if memtables().any(|table| table.range_written_since(ends, since, &self.guard)) {
+                    return Ok(true);
+                }
+                range.clone()
             }
         };
-        Ok(is_written)
+        view.tables.written_since(bounds(keyspace, &range.begin, &range.end), since, &self.io)
     }
 
     /// Shows pieces of the range as keys with the number of bytes from there on, about, layer by
     /// layer, each in order. What a newer layer's range tombstone hides is not counted.
-    #[expect(clippy::unnecessary_wraps, reason = "tables come next, and can fail")]
     fn measure(
         &self,
         keyspace: KeyspaceId,
@@ -220,19 +255,25 @@ impl Reader {
     ) -> Result<(), ReadError> {
         let view = self.view();
         let ends = bounds(keyspace, &range.begin, &range.end);
-        let memtables: Vec<&Memtable> =
-            once(&*view.active).chain(view.frozen.iter().map(|frozen| frozen.table())).collect();
-        for (depth, memtable) in memtables.iter().enumerate() {
+        let is_hidden = |key: &[u8], depth: usize| {
+            let key = KeyRef::new(keyspace, key);
+            let newer = memtables(view).take(depth);
+            newer
+                .into_iter()
+                .any(|newer| newer.span(key, Version::MAX, &self.guard).stamp.is_some())
+        };
+        for (depth, memtable) in memtables(view).enumerate() {
             memtable.measure(ends, &self.guard, &mut |key, bytes| {
-                let place = KeyRef::new(keyspace, key);
-                let newer = memtables.iter().take(depth);
-                let mut spans = newer.map(|newer| newer.span(place, Version::MAX, &self.guard));
-                if spans.all(|span| span.stamp.is_none()) {
+                if !is_hidden(key, depth) {
                     visit(key, bytes);
                 }
             });
         }
-        Ok(())
+        view.tables.measure(ends, &self.io, &mut |key, bytes| {
+            if !is_hidden(key, usize::MAX) {
+                visit(key, bytes);
+            }
+        })
     }
 
     /// About how many bytes of keys and values the range holds now. Counts some rows and takes

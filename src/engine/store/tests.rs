@@ -76,13 +76,16 @@ type ModelVersion = (u64, Option<Vec<u8>>);
 
 /// Every version that a key ever had, newest last.
 #[derive(Default)]
-struct Model {
+pub(super) struct Model {
     keys: BTreeMap<(u32, Vec<u8>), Vec<ModelVersion>>,
+    /// Everything that was written, and when.
+    pub(super) history: Vec<(u64, Write)>,
 }
 
 impl Model {
-    fn apply(&mut self, version: u64, writes: &[Write]) {
+    pub(super) fn apply(&mut self, version: u64, writes: &[Write]) {
         for write in writes {
+            self.history.push((version, write.clone()));
             match write {
                 Write::Set { keyspace, key, value } => {
                     let versions = self.keys.entry((keyspace.0, key.to_vec())).or_default();
@@ -152,11 +155,14 @@ impl Model {
     }
 
     /// Whether anything at all was written to the range after `since`.
-    fn touched_since(range: &KeyRange, writes: &[(u64, Write)], since: u64) -> bool {
-        writes.iter().filter(|(written, _)| *written > since).any(|(_, write)| match write {
-            Write::Set { key, .. } | Write::Clear { key, .. } => range.contains(key),
-            Write::ClearRange { begin, end, .. } => {
-                begin < end && *begin < range.end && range.begin < *end
+    fn touched_since(&self, space: u32, range: &KeyRange, since: u64) -> bool {
+        let mut later = self.history.iter().filter(|(written, _)| *written > since);
+        later.any(|(_, write)| match write {
+            Write::Set { keyspace, key, .. } | Write::Clear { keyspace, key } => {
+                keyspace.0 == space && range.contains(key)
+            }
+            Write::ClearRange { keyspace, begin, end } => {
+                keyspace.0 == space && begin < end && *begin < range.end && range.begin < *end
             }
         })
     }
@@ -168,7 +174,63 @@ enum Step {
     Horizon(u64),
     Maintain,
     Rotate,
-    Check { keyspace: u32, ends: (Vec<u8>, Vec<u8>), selector: KeySelector, back: u64 },
+    Check(Check),
+}
+
+/// What of a range is read, at a version that is so far back.
+#[derive(Clone, Debug)]
+pub(super) struct Check {
+    keyspace: u32,
+    ends: (Vec<u8>, Vec<u8>),
+    selector: KeySelector,
+    back: u64,
+}
+
+impl Check {
+    /// Reads in every way, and compares with the model.
+    pub(super) fn run(
+        self,
+        store: &Store,
+        model: &Model,
+        newest: u64,
+    ) -> Result<(), TestCaseError> {
+        let Self { keyspace, ends, selector, back } = self;
+        let reader = store.reader();
+        let (space, at) = (KeyspaceId(keyspace), newest.saturating_sub(back));
+        let range = KeyRange::new(ends.0, ends.1);
+        let found = rows(&reader, space, &range, at, false);
+        if Version(at) < store.horizon() {
+            let too_old = ReadError::TooOld { version: Version(at), horizon: store.horizon() };
+            prop_assert_eq!(found, Err(too_old));
+            return Ok(());
+        }
+        let mut expected = model.rows(keyspace, &range, at);
+        prop_assert_eq!(found.unwrap(), expected.clone());
+        for (key, value, written) in &expected {
+            let found = reader.get(space, key, Version(at)).unwrap().unwrap();
+            prop_assert_eq!((found.value, found.version.0), (&value[..], *written));
+        }
+        expected.reverse();
+        prop_assert_eq!(rows(&reader, space, &range, at, true).unwrap(), expected);
+        let point = reader.get(space, &range.begin, Version(at)).unwrap();
+        let expected = model.rows(keyspace, &KeyRange::point(&range.begin), at);
+        prop_assert_eq!(point.map(|found| found.value), expected.first().map(|row| &row.1[..]));
+        let end = &range.end;
+        let resolved = reader.get_key(space, &selector, end, Version(at)).unwrap();
+        let expected = model.get_key(keyspace, &selector, end, at);
+        prop_assert_eq!(&resolved[..], &expected[..]);
+        for conflict in [ConflictRange::Key(range.begin.clone()), ConflictRange::Range(range)] {
+            let written = reader.written_since(space, &conflict, Version(at)).unwrap();
+            let range = conflict.to_range();
+            if model.changed_since(keyspace, &range, at) {
+                prop_assert!(written);
+            }
+            if written {
+                prop_assert!(model.touched_since(keyspace, &range, at));
+            }
+        }
+        Ok(())
+    }
 }
 
 fn any_key() -> impl Strategy<Value = Vec<u8>> {
@@ -178,7 +240,7 @@ fn any_key() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-fn any_write() -> impl Strategy<Value = Write> {
+pub(super) fn any_write() -> impl Strategy<Value = Write> {
     let space = (0u32..2).prop_map(KeyspaceId);
     prop_oneof![
         6 => (space.clone(), any_key(), prop::collection::vec(any::<u8>(), 0..4)).prop_map(
@@ -199,19 +261,23 @@ fn any_step() -> impl Strategy<Value = Step> {
         3 => prop::collection::vec(any_write(), 1..8),
         1 => prop::collection::vec(any_write(), 50..150),
     ];
-    let check = (0u32..2, any_key(), any_key(), any_key(), any::<bool>(), -5i32..6, 0u64..60);
     prop_oneof![
         4 => (writes, 0u64..3).prop_map(|(writes, step)| Step::Apply(writes, step)),
         1 => (0u64..20).prop_map(Step::Horizon),
         1 => Just(Step::Maintain),
         1 => Just(Step::Rotate),
-        3 => check.prop_map(|(keyspace, begin, end, key, or_equal, offset, back)| Step::Check {
-            keyspace,
-            ends: (begin, end),
-            selector: KeySelector { key: key.into(), or_equal, offset },
-            back,
-        }),
+        3 => any_check().prop_map(Step::Check),
     ]
+}
+
+pub(super) fn any_check() -> impl Strategy<Value = Check> {
+    let check = (0u32..2, any_key(), any_key(), any_key(), any::<bool>(), -5i32..6, 0u64..60);
+    check.prop_map(|(keyspace, begin, end, key, or_equal, offset, back)| Check {
+        keyspace,
+        ends: (begin, end),
+        selector: KeySelector { key: key.into(), or_equal, offset },
+        back,
+    })
 }
 
 proptest! {
@@ -221,23 +287,15 @@ proptest! {
     fn the_store_is_its_model(steps in prop::collection::vec(any_step(), 1..60)) {
         let (store, mut writer) = Store::new(StoreOptions { seed: 1 });
         let mut model = Model::default();
-        let mut history = [Vec::new(), Vec::new()];
         let (mut version, mut order) = (1, 0);
         let mut is_rotated = false;
         for step in steps {
-            let reader = store.reader();
             match step {
                 Step::Apply(writes, ahead) => {
                     order = if ahead == 0 { order + 1 } else { 0 };
                     version += ahead;
                     writer.apply(Version(version), order, &writes);
                     model.apply(version, &writes);
-                    for write in writes {
-                        let (Write::Set { keyspace, .. }
-                        | Write::Clear { keyspace, .. }
-                        | Write::ClearRange { keyspace, .. }) = &write;
-                        history[keyspace.0 as usize].push((version, write));
-                    }
                 }
                 Step::Horizon(behind) => {
                     writer.set_horizon(Version(version.saturating_sub(behind)));
@@ -250,48 +308,7 @@ proptest! {
                     version += 1;
                     order = 0;
                 }
-                Step::Check { keyspace, ends, selector, back } => {
-                    let (space, at) = (KeyspaceId(keyspace), version.saturating_sub(back));
-                    let range = KeyRange::new(ends.0, ends.1);
-                    let found = rows(&reader, space, &range, at, false);
-                    if Version(at) < store.horizon() {
-                        let too_old =
-                            ReadError::TooOld { version: Version(at), horizon: store.horizon() };
-                        prop_assert_eq!(found, Err(too_old));
-                        continue;
-                    }
-                    let mut expected = model.rows(keyspace, &range, at);
-                    prop_assert_eq!(found.unwrap(), expected.clone());
-                    for (key, value, written) in &expected {
-                        let found = reader.get(space, key, Version(at)).unwrap().unwrap();
-                        prop_assert_eq!((found.value, found.version.0), (&value[..], *written));
-                    }
-                    expected.reverse();
-                    prop_assert_eq!(rows(&reader, space, &range, at, true).unwrap(), expected);
-                    let point = reader.get(space, &range.begin, Version(at)).unwrap();
-                    let expected = model.rows(keyspace, &KeyRange::point(&range.begin), at);
-                    prop_assert_eq!(
-                        point.map(|found| found.value),
-                        expected.first().map(|row| &row.1[..])
-                    );
-                    let end = &range.end;
-                    let resolved = reader.get_key(space, &selector, end, Version(at)).unwrap();
-                    let expected = model.get_key(keyspace, &selector, end, at);
-                    prop_assert_eq!(&resolved[..], &expected[..]);
-                    for conflict in
-                        [ConflictRange::Key(range.begin.clone()), ConflictRange::Range(range)]
-                    {
-                        let written = reader.written_since(space, &conflict, Version(at)).unwrap();
-                        let range = conflict.to_range();
-                        if model.changed_since(keyspace, &range, at) {
-                            prop_assert!(written);
-                        }
-                        let history = &history[keyspace as usize];
-                        if written {
-                            prop_assert!(Model::touched_since(&range, history, at));
-                        }
-                    }
-                }
+                Step::Check(check) => check.run(&store, &model, version)?,
             }
         }
         // In the end all is dropped that no read can see, and what is left is counted right.

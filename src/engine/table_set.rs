@@ -1,0 +1,269 @@
+//! The tables of the store, by level.
+//!
+//! In level 0 are the tables that memtables became, newest first; their keys overlap. In a level
+//! below that, each key is in one table at the most, and the tables are in the order of their keys.
+//! Of a key, each level holds only what is newer than in the levels below.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use plinth_protocol::Version;
+
+use super::{
+    key::{KeyBuf, KeyRef},
+    layer::{LayerCursor, Lookup},
+    memtable::Direction,
+    merge::LevelCursor,
+    read_error::ReadError,
+    table::{ReadIo, Table, TableNumber},
+};
+
+/// How many levels there are.
+pub(super) const LEVELS: usize = 7;
+
+/// Which tables count. Never changes; levels that a change leaves alone are shared with the set
+/// before.
+#[derive(Clone, Debug)]
+pub(super) struct TableSet {
+    levels: [Arc<[Arc<Table>]>; LEVELS],
+}
+
+impl TableSet {
+    /// No tables.
+    pub(super) fn empty() -> Self {
+        let nothing: Arc<[Arc<Table>]> = Arc::new([]);
+        Self { levels: std::array::from_fn(|_| Arc::clone(&nothing)) }
+    }
+
+    /// This set without the tables of these numbers, and then with these at their levels. A table
+    /// that only moves is in both lists.
+    ///
+    /// # Panics
+    /// If a level is none of [`LEVELS`].
+    pub(super) fn with(&self, added: &[(u8, Arc<Table>)], removed: &[TableNumber]) -> Self {
+        assert!(added.iter().all(|(level, _)| usize::from(*level) < LEVELS), "levels are few");
+        let removed: BTreeSet<TableNumber> = removed.iter().copied().collect();
+        let is_removed = |table: &Arc<Table>| removed.contains(&table.properties().number);
+        let levels = std::array::from_fn(|level| {
+            let before = self.level(level);
+            let is_here = |(to, _): &&(u8, Arc<Table>)| usize::from(*to) == level;
+            if !added.iter().any(|table| is_here(&table)) && !before.iter().any(is_removed) {
+                return self.levels.get(level).map_or_else(|| Arc::new([]) as _, Arc::clone);
+            }
+            let kept = before.iter().filter(|table| !is_removed(table));
+            let new = added.iter().filter(is_here).map(|(_, table)| table);
+            let mut tables: Vec<Arc<Table>> = kept.chain(new).cloned().collect();
+            if level == 0 {
+                // Where two overlap, all that is in one was written before all in the other.
+                let age = |table: &Arc<Table>| {
+                    let properties = table.properties();
+                    (properties.greatest_version, properties.number)
+                };
+                tables.sort_by_key(|table| std::cmp::Reverse(age(table)));
+            } else {
+                let begin = |table: &Arc<Table>| table.properties().begin.clone();
+                tables.sort_by_cached_key(begin);
+                debug_assert!(
+                    tables.windows(2).all(|pair| match pair {
+                        [left, right] => left.properties().end <= right.properties().begin,
+                        _ => true,
+                    }),
+                    "tables of level {level} don't overlap"
+                );
+            }
+            tables.into()
+        });
+        Self { levels }
+    }
+
+    /// The tables of a level: of level 0 newest first, of others by key. Empty if there is no such
+    /// level.
+    pub(super) fn level(&self, level: usize) -> &[Arc<Table>] {
+        self.levels.get(level).map_or(&[], |tables| tables)
+    }
+
+    /// All tables with their levels.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u8, &Arc<Table>)> {
+        (0..)
+            .zip(&self.levels)
+            .flat_map(|(level, tables)| tables.iter().map(move |table| (level, table)))
+    }
+
+    /// Whether there are no tables.
+    pub(super) fn is_empty(&self) -> bool {
+        self.levels.iter().all(|tables| tables.is_empty())
+    }
+
+    /// The tables of a level below 0 with anything from `begin` to before `end`.
+    fn within(&self, level: usize, begin: KeyRef<'_>, end: KeyRef<'_>) -> &[Arc<Table>] {
+        let tables = self.level(level);
+        let first = tables.partition_point(|table| table.properties().end.as_ref() <= begin);
+        let after = tables.partition_point(|table| table.properties().begin.as_ref() < end);
+        tables.get(first..after).unwrap_or_default()
+    }
+
+    /// The tables of a level with anything from `begin` to before `end`.
+    fn overlapping(
+        &self,
+        level: usize,
+        (begin, end): (KeyRef<'_>, KeyRef<'_>),
+    ) -> impl Iterator<Item = &Arc<Table>> {
+        let within = if level == 0 { self.level(0) } else { self.within(level, begin, end) };
+        // Level 0 is not in the order of keys.
+        within.iter().filter(move |table| level > 0 || table.properties().overlaps(begin, end))
+    }
+
+    /// What the tables know of a key at a version.
+    pub(super) fn get<'a>(
+        &'a self,
+        key: KeyRef<'_>,
+        version: Version,
+        io: &'a ReadIo,
+    ) -> Result<Lookup<'a>, ReadError> {
+        for table in self.level(0) {
+            // It looks at its bounds itself.
+            let found = table.get(key, version, io)?;
+            if found != Lookup::Unknown {
+                return Ok(found);
+            }
+        }
+        for level in self.levels.iter().skip(1) {
+            let at = level.partition_point(|table| table.properties().end.as_ref() <= key);
+            let Some(table) = level.get(at) else { continue };
+            let found = table.get(key, version, io)?;
+            if found != Lookup::Unknown {
+                return Ok(found);
+            }
+        }
+        Ok(Lookup::Unknown)
+    }
+
+    /// The layers that a read at a version of the keys from `begin` to before `end` has to do with,
+    /// newest first.
+    pub(super) fn cursors<'a>(
+        &'a self,
+        (begin, end): (KeyRef<'_>, KeyRef<'_>),
+        version: Version,
+        direction: Direction,
+        io: &'a ReadIo,
+        layers: &mut Vec<Box<dyn LayerCursor + 'a>>,
+    ) {
+        for table in self.level(0) {
+            let properties = table.properties();
+            if properties.overlaps(begin, end) && properties.least_version <= version {
+                layers.push(Box::new(table.cursor(version, direction, io)));
+            }
+        }
+        for level in 1..LEVELS {
+            match self.within(level, begin, end) {
+                [] => {}
+                [table] => layers.push(Box::new(table.cursor(version, direction, io))),
+                within => layers.push(Box::new(LevelCursor::new(within, version, direction, io))),
+            }
+        }
+    }
+
+    /// Whether a table may hold a version of a key from `begin` to before `end`.
+    pub(super) fn may_hold(&self, begin: KeyRef<'_>, end: KeyRef<'_>) -> bool {
+        let holds = |table: &Arc<Table>| {
+            let properties = table.properties();
+            properties.entries > 0 && properties.overlaps(begin, end)
+        };
+        (0..LEVELS).any(|level| self.overlapping(level, (begin, end)).any(holds))
+    }
+
+    /// Whether a table may hold a version of the key, going by what the tables' ends are.
+    pub(super) fn may_hold_key(&self, key: KeyRef<'_>) -> bool {
+        let holds =
+            |table: &Arc<Table>| table.properties().entries > 0 && table.properties().contains(key);
+        self.level(0).iter().any(holds)
+            || self.levels.iter().skip(1).any(|tables| {
+                let at = tables.partition_point(|table| table.properties().end.as_ref() <= key);
+                tables.get(at).is_some_and(holds)
+            })
+    }
+
+    /// Whether any key from `begin` to before `end` was written, alone or with others, after
+    /// `since`.
+    pub(super) fn written_since(
+        &self,
+        (begin, end): (KeyRef<'_>, KeyRef<'_>),
+        since: Version,
+        io: &ReadIo,
+    ) -> Result<bool, ReadError> {
+        if begin >= end {
+            return Ok(false);
+        }
+        for level in 0..LEVELS {
+            for table in self.overlapping(level, (begin, end)) {
+                if table.properties().greatest_version > since
+                    && written_since(table, (begin, end), since, io)?
+                {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Shows pieces of the range as keys with the number of bytes from there to the next, about,
+    /// table by table, each in order.
+    pub(super) fn measure(
+        &self,
+        (begin, end): (KeyRef<'_>, KeyRef<'_>),
+        io: &ReadIo,
+        visit: &mut dyn FnMut(&[u8], u64),
+    ) -> Result<(), ReadError> {
+        if begin >= end {
+            return Ok(());
+        }
+        for level in 0..LEVELS {
+            for table in self.overlapping(level, (begin, end)) {
+                measure(table, (begin, end), io, visit)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a key of the range was written in the table after `since`.
+fn written_since(
+    table: &Table,
+    (begin, end): (KeyRef<'_>, KeyRef<'_>),
+    since: Version,
+    io: &ReadIo,
+) -> Result<bool, ReadError> {
+    let mut cursor = table.cursor(Version::MAX, Direction::Forward, io);
+    let mut next = Some(KeyBuf::from(begin));
+    while let Some(key) = next.filter(|key| key.as_ref() < end) {
+        let span = cursor.span(key.as_ref())?;
+        if span.stamp.is_some_and(|stamp| stamp.version > since) {
+            return Ok(true);
+        }
+        next = span.end.map(KeyBuf::from);
+    }
+    cursor.seek(begin)?;
+    while let Some(head) = cursor.head().filter(|head| head.key < end) {
+        if head.stamp.version > since {
+            return Ok(true);
+        }
+        cursor.advance()?;
+    }
+    Ok(false)
+}
+
+/// Shows each row of the range in the table with its bytes.
+fn measure(
+    table: &Table,
+    (begin, end): (KeyRef<'_>, KeyRef<'_>),
+    io: &ReadIo,
+    visit: &mut dyn FnMut(&[u8], u64),
+) -> Result<(), ReadError> {
+    let mut cursor = table.cursor(Version::MAX, Direction::Forward, io);
+    cursor.seek(begin)?;
+    while let Some(head) = cursor.head().filter(|head| head.key < end) {
+        let bytes = head.value.map_or(0, |value| head.key.key.len() + value.len());
+        visit(head.key.key, bytes as u64);
+        cursor.advance()?;
+    }
+    Ok(())
+}
