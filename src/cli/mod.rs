@@ -3,13 +3,16 @@
 //! A subcommand is a variant of [`Command`], its arguments a [`clap::Args`] struct in its own file,
 //! and a function that runs it and answers an [`Exit`].
 
+pub mod backup;
 pub mod bench;
 pub mod export;
 pub mod import;
 pub mod inspect;
+mod instant;
 mod jobs;
 mod place;
 mod progress;
+pub mod restore;
 pub mod rows;
 pub mod serve;
 pub mod settings;
@@ -43,10 +46,12 @@ Exit codes: 0 all went well; 1 it failed, and standard error says why; \
 #[derive(Debug, Subcommand)]
 #[expect(missing_docs, reason = "each is described at its arguments, for --help")]
 pub enum Command {
+    Backup(backup::Arguments),
     Bench(bench::Arguments),
     Export(export::Arguments),
     Import(import::Arguments),
     Inspect(inspect::Arguments),
+    Restore(restore::Arguments),
     Serve(Box<serve::Arguments>),
     Shell(shell::Arguments),
     Verify(verify::Arguments),
@@ -76,10 +81,12 @@ impl From<Exit> for ExitCode {
 /// Runs the command line that the process was started with.
 pub fn run() -> Exit {
     match Arguments::parse().command {
+        Command::Backup(arguments) => backup::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Import(arguments) => import::run(arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Restore(arguments) => restore::run(&arguments),
         Command::Serve(arguments) => serve::run(*arguments),
         Command::Shell(arguments) => shell::run(arguments),
         Command::Verify(arguments) => verify::run(&arguments),

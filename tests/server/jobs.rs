@@ -1,9 +1,20 @@
 //! Jobs over the binary protocol and in text.
 
-use bytes::Bytes;
-use plinth_protocol::{ErrorCode, request::Request, response::Response};
+use std::time::Instant;
 
-use crate::{harness::TestServer, text::Terminal};
+use bytes::Bytes;
+use plinth_protocol::{
+    ErrorCode,
+    job::{Job, JobState},
+    request::{Opcode, Request},
+    response::Response,
+};
+use plinthdb::{engine::backup::BackupDescription, vfs::OsVfs};
+
+use crate::{
+    harness::{PATIENCE, Peer, TestServer},
+    text::Terminal,
+};
 
 fn start(kind: &'static str, argument: &'static str) -> Request {
     Request::JobStart {
@@ -22,6 +33,55 @@ fn what_is_no_job_is_refused_by_name() {
     let error = peer.ask_error(&start("paint", "red"));
     assert_eq!(error.code, ErrorCode::UNKNOWN_JOB);
     assert!(error.message.contains("'paint'"), "{error}");
+}
+
+/// Waits for a job's end.
+fn ended(peer: &mut Peer, job: u64) -> Job {
+    let begun = Instant::now();
+    loop {
+        let Response::Jobs { mut jobs } = peer.ask(&Request::Jobs { job }) else {
+            panic!("no jobs")
+        };
+        let job = jobs.remove(0);
+        if job.state != JobState::Running {
+            return job;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{job:?}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_backup_is_made_below_the_backup_directory_while_others_commit() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let backups = directory.path().join("backups");
+    let place = backups.clone();
+    let server = TestServer::start_with(|config, _| config.backup_directory = Some(place));
+    let mut peer = server.greet();
+    let version = peer.set("k", b"v");
+    let Response::JobStart { job } = peer.ask(&start("backup", "monday")) else { panic!("no job") };
+    peer.set("k", b"w");
+    let done = ended(&mut peer, job);
+    assert_eq!(done.state, JobState::Done, "{done:?}");
+    assert_eq!(done.done_bytes, done.total_bytes);
+    let backup = BackupDescription::read(&OsVfs, &backups.join("monday")).expect("a backup");
+    assert_eq!(backup.database_id, server.engine.database_id());
+    assert!(backup.version >= version);
+    // Whose name is taken, or leads out, is refused at once.
+    for name in ["monday", "../monday", "", "/tmp/monday"] {
+        assert_eq!(peer.ask_error(&start("backup", name)).code, ErrorCode::JOB_REFUSED, "{name}");
+    }
+    assert_eq!(peer.ask(&Request::JobCancel { job }), Response::Done(Opcode::JobCancel));
+    assert_eq!(ended(&mut peer, job), done, "what has ended stays as it is");
+
+    let mut terminal = Terminal::connect(&server);
+    let started = terminal.ask("backup tuesday");
+    let job = started.strip_prefix("ok job ").expect("a job").parse().expect("a number");
+    ended(&mut peer, job);
+    let line = terminal.ask(&format!("jobs {job}"));
+    assert!(line.starts_with(&format!("{job} backup \"tuesday\" done ")), "{line}");
+    assert_eq!(server.statistic("jobs_running"), 0);
+    assert!(BackupDescription::read(&OsVfs, &backups.join("tuesday")).is_ok());
 }
 
 #[test]

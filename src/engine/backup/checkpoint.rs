@@ -11,6 +11,7 @@
 //! Commits go on all the while; what they write comes after the backup's version.
 
 use std::{
+    fmt,
     ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
@@ -31,6 +32,7 @@ use crate::{
         directory::DatabaseId,
         manifest::{
             Edit, Manifest, ManifestOptions, ManifestState, files::numbered, ids::IDS_EXTENSION,
+            look::look,
         },
         wal::{LogError, LogMark, LogScan, LogStart, path_of_segment},
     },
@@ -56,6 +58,16 @@ pub struct CheckpointReport {
     pub bytes: u64,
     /// How much of that was linked, and takes no room of its own.
     pub linked_bytes: u64,
+}
+
+impl fmt::Display for CheckpointReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "everything up to version {}: {} files of {} bytes, {} of them linked",
+            self.version, self.files, self.bytes, self.linked_bytes
+        )
+    }
 }
 
 impl Engine {
@@ -109,10 +121,8 @@ impl Engine {
     /// Which tables count.
     fn manifest_state(&self) -> Result<ManifestState, BackupError> {
         let (vfs, path) = (&*self.shared().options.vfs, self.data_directory().manifest_path());
-        if !vfs.exists(&path)? {
-            return Ok(ManifestState::default());
-        }
-        Ok(Manifest::read(vfs, &path, self.database_id().0)?)
+        let look = look(vfs, &path, self.database_id().0)?;
+        Ok(look.map(|look| look.state).unwrap_or_default())
     }
 }
 

@@ -28,11 +28,13 @@ use super::{
 use crate::{
     clock::Clock,
     engine::{
+        EngineOptions,
         directory::{DatabaseId, IDENTITY, RESTORING, write_identity},
         manifest::{
             Edit, Flushed, Manifest, ManifestOptions, ManifestState,
             files::numbered,
             ids::{read_ids, write_ids},
+            look::look,
         },
         version_clock::versions_in,
         wal::{
@@ -79,6 +81,21 @@ pub struct RestoreOptions {
     pub log: LogOptions,
 }
 
+impl RestoreOptions {
+    /// On the real disk, without archives, and under an id of its own.
+    pub fn new(to: RestoreTo) -> Self {
+        let fresh = EngineOptions::default();
+        Self {
+            vfs: fresh.vfs,
+            clock: fresh.clock,
+            archives: vec![],
+            to,
+            new_database_id: fresh.new_database_id,
+            log: LogOptions { seed: fresh.seed, ..fresh.log },
+        }
+    }
+}
+
 /// What a restore has made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RestoreReport {
@@ -122,7 +139,8 @@ pub fn restore(
     let sources = Sources::find(vfs, from, &backup, &options.archives)?;
     let place = Workplace::begin(vfs, to, RESTORING, IDENTITY)?;
     let mut meter = Meter::new(total_bytes, on_progress);
-    let state = Manifest::read(vfs, &from.join(MANIFEST), backup.database_id.0)?;
+    let look = look(vfs, &from.join(MANIFEST), backup.database_id.0)?;
+    let state = look.map(|look| look.state).unwrap_or_default();
     restore_tables(vfs, from, &place, &state, &mut meter)?;
     let mut replay = Replay::begin(options, &backup, &place)?;
     replay.read(&sources, &mut meter)?;

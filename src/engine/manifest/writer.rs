@@ -112,22 +112,6 @@ impl Manifest {
         Ok((manifest, report))
     }
 
-    /// What the newest manifest in the directory says, without changing anything. Without one there
-    /// are no tables.
-    pub(in crate::engine) fn read(
-        vfs: &dyn Vfs,
-        directory: &Path,
-        database_id: [u8; 16],
-    ) -> Result<ManifestState, ManifestError> {
-        match numbers(vfs, directory, EXTENSION)?.last() {
-            Some(&number) => {
-                let path = numbered(directory, number, EXTENSION);
-                Ok(reader::read(vfs, &path, number, database_id)?.state)
-            }
-            None => Ok(ManifestState { next_number: 1, ..ManifestState::default() }),
-        }
-    }
-
     /// What is durable.
     pub fn state(&self) -> &ManifestState {
         &self.state

@@ -5,7 +5,7 @@ use std::path::Path;
 use bytes::Bytes;
 use plinth_protocol::{Error, ErrorCode};
 
-use super::Work;
+use super::{Work, backup};
 
 /// A kind of job.
 pub(super) struct Kind {
@@ -19,7 +19,10 @@ pub(super) struct Kind {
 const FINDINGS_TOLD: usize = 20;
 
 /// All of them.
-const KINDS: &[Kind] = &[Kind { name: "verify", prepare: prepare_verify }];
+const KINDS: &[Kind] = &[
+    Kind { name: "backup", prepare: backup::prepare },
+    Kind { name: "verify", prepare: prepare_verify },
+];
 
 /// Checks every byte of the database.
 fn prepare_verify(_: &Path, argument: &Bytes) -> Result<Work, Error> {

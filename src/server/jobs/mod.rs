@@ -5,8 +5,9 @@
 //! and then whether it is to go on, and cleans up after itself if not. When the server stops, it
 //! cancels its jobs and waits for them.
 //!
-//! [`kinds`] says which kinds of job there are and makes the work of each.
+//! [`backup`] makes backups. [`kinds`] says which kinds of job there are and makes the work of each.
 
+mod backup;
 mod kinds;
 #[cfg(test)]
 mod tests;

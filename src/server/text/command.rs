@@ -114,6 +114,14 @@ impl Arguments {
             "dropkeyspace" => Command::DropKeyspace(self.name()?),
             "use" if self.words.is_empty() => Command::Use(None),
             "use" => Command::Use(Some(self.name()?)),
+            "backup" => Command::Job(Request::JobStart {
+                kind: Bytes::from_static(b"backup"),
+                argument: self.bytes()?,
+            }),
+            "verify" => Command::Job(Request::JobStart {
+                kind: Bytes::from_static(b"verify"),
+                argument: Bytes::new(),
+            }),
             "jobs" => Command::Job(Request::Jobs { job: self.job_or_all()? }),
             "canceljob" => Command::Job(Request::JobCancel { job: self.job()? }),
             "quit" => Command::Quit,

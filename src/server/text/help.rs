@@ -74,6 +74,13 @@ pub const COMMANDS: &[CommandHelp] = commands! {
     "createkeyspace" "NAME", "create a keyspace, an ordered map of its own", "";
     "dropkeyspace" "NAME", "drop a keyspace with everything in it", "";
     "use" "[NAME]", "work in keyspace NAME from now on; without NAME, in the default one", "";
+    "backup" "NAME",
+        "have the server write a backup, NAME, while it goes on; a job",
+        "It goes to the directory NAME below the server's backup directory; plinth restore makes a\n\
+         database of it. A name is letters, digits, - _ and . and begins with a letter or a digit.\n\
+         jobs shows how far it is.";
+    "verify" "",
+        "have the server check every byte of the database while it goes on; a job", "";
     "jobs" "[JOB]",
         "show how jobs stand: all, or the one with this number",
         "A job is long work that the server does in the background. A line has its number, what it\n\
