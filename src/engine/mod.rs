@@ -46,6 +46,7 @@ mod format_page;
 mod tests;
 
 pub use commit::{CommitSink, threads::Stage};
+pub use compaction::stats::CompactionStats;
 pub use facade::Engine;
 pub use options::{DurabilityMode, EngineOptions, Pipeline};
 pub use pin::Pin;

@@ -209,6 +209,7 @@ impl Shared {
             ceiling: self.ceiling(),
             is_poisoned: self.poison.is_set(),
             store: self.store.stats(),
+            compaction: self.counters.compaction.stats(),
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Statistics: what the engine has done since it was opened, and what it holds now.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -9,6 +12,7 @@ use plinth_protocol::{CommitResult, Error, ErrorCode, Version};
 
 use super::{
     commit::batch::{Batch, Waiter},
+    compaction::stats::{CompactionCounters, CompactionStats},
     store::StoreStats,
 };
 
@@ -61,6 +65,8 @@ pub struct EngineStats {
     pub is_poisoned: bool,
     /// What the store holds.
     pub store: StoreStats,
+    /// What compactions have done.
+    pub compaction: CompactionStats,
 }
 
 /// How long something took, many times over.
@@ -127,6 +133,7 @@ pub(crate) struct Counters {
     pub(crate) log_bytes: AtomicU64,
     pub(crate) log_writes: AtomicU64,
     pub(crate) log_syncs: AtomicU64,
+    pub(in crate::engine) compaction: Arc<CompactionCounters>,
     latency_sum_micros: AtomicU64,
     latency_counts: [AtomicU64; BUCKETS],
 }
@@ -153,6 +160,7 @@ impl Default for Counters {
             log_bytes: zero(),
             log_writes: zero(),
             log_syncs: zero(),
+            compaction: Arc::default(),
             latency_sum_micros: zero(),
             latency_counts: std::array::from_fn(|_| zero()),
         }

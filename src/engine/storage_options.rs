@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::table::{Compression, TableOptions};
+
 /// How what outlives memory is kept: when memtables go to tables, how many may wait for that, and
 /// when commits are slowed down or stopped because they come faster than the disk takes them.
 ///
@@ -24,6 +26,27 @@ pub struct StorageOptions {
     pub level0_stop: usize,
     /// The longest delay of a batch before commits stop altogether.
     pub delay_max: Duration,
+    /// So many tables of level 0 are compacted; below `level0_slow`.
+    pub level0_tables: usize,
+    /// How many bytes level 1 holds before its tables go to level 2. Tables of level 0 go to level 1
+    /// in amounts of `level0_tables × memtable_bytes`, so it is best not much smaller than that.
+    pub level1_bytes: u64,
+    /// How many times larger each further level is; at least two. A byte is rewritten up to about
+    /// so many times on its way through a level, and about one part in so many of what the tables
+    /// hold is stale.
+    pub level_ratio: u64,
+    /// How large compactions make tables. A larger one is cheaper to look after, a smaller one is
+    /// compacted with less of what it has nothing to do with.
+    pub table_bytes_max: u64,
+    /// How many bytes of tables a second compactions write as long as level 0 is short. The nearer
+    /// it comes to `level0_slow`, the more, up to ten times as many; from there on nothing is held
+    /// back. Zero never holds anything back.
+    pub compaction_bytes_per_second: u64,
+    /// How the tables of each level are packed when they are written there. Tables that move to
+    /// another level without being rewritten stay as they are.
+    pub compression: [Compression; 7],
+    /// How large the blocks of tables are, and their filters; `compression` says how they are packed.
+    pub table: TableOptions,
     /// A manifest that is larger is begun anew.
     pub manifest_bytes_max: u64,
     /// How long background work waits after an error before it tries again; doubled with every
@@ -35,6 +58,7 @@ pub struct StorageOptions {
 
 impl Default for StorageOptions {
     fn default() -> Self {
+        use Compression::{Lz4, None};
         Self {
             memtable_bytes: 256 << 20,
             log_bytes_max: 1 << 30,
@@ -42,9 +66,24 @@ impl Default for StorageOptions {
             level0_slow: 8,
             level0_stop: 20,
             delay_max: Duration::from_millis(100),
+            level0_tables: 4,
+            level1_bytes: 256 << 20,
+            level_ratio: 10,
+            table_bytes_max: 64 << 20,
+            compaction_bytes_per_second: 64 << 20,
+            compression: [None, None, Lz4, Lz4, Lz4, Lz4, Lz4],
+            table: TableOptions::default(),
             manifest_bytes_max: 4 << 20,
             retry_min: Duration::from_millis(100),
             retry_max: Duration::from_secs(10),
         }
+    }
+}
+
+impl StorageOptions {
+    /// How tables of a level are built.
+    pub(in crate::engine) fn table(&self, level: usize) -> TableOptions {
+        let compression = self.compression.get(level).copied().unwrap_or_default();
+        TableOptions { compression, ..self.table }
     }
 }

@@ -5,11 +5,14 @@
 
 mod covered;
 mod fragments;
+pub(super) mod job;
 mod levels;
 mod merge;
 mod pacer;
 mod picker;
 mod retention;
 pub(super) mod rewrite;
+mod set_aside;
+pub(super) mod stats;
 #[cfg(test)]
 mod testing;

@@ -292,7 +292,7 @@ fn pick_garbage(levels: &Levels<'_>, targets: &Targets, horizon: Version) -> Opt
     in_level0.chain(deeper).max_by_key(|(worth, _)| *worth).map(|(_, pick)| pick)
 }
 
-/// How many bytes of garbage a rewrite of these tables with those below would take away for
+/// How many bytes of garbage a rewrite of these tables with those below it would take away for
 /// thousand that it writes, about; none if that is too little.
 fn worth(
     levels: &Levels<'_>,
@@ -300,23 +300,38 @@ fn worth(
     tables: &[&TableProperties],
     below: &[&TableProperties],
 ) -> Option<u64> {
-    let garbage: u64 = tables.iter().map(|table| garbage_bytes(levels, level, table)).sum();
+    let entries_below: u64 = below.iter().map(|table| table.entries).sum();
+    let entry_below = bytes(below) / entries_below.max(1);
+    let garbage = tables.iter().map(|table| garbage_bytes(levels, level, table, entry_below));
+    let garbage: u64 = garbage.sum();
     let cost = bytes(tables) + bytes(below);
     (garbage > 0 && garbage.saturating_mul(GARBAGE_FRACTION) >= cost)
         .then(|| garbage.saturating_mul(1000) / cost.max(1))
 }
 
 /// About how many bytes a rewrite of the table with those below it would take away: its own
-/// overwritten and cleared versions, what its clears hide below, and half of what its range
+/// overwritten versions and clears, an entry below for each clear, and half of what its range
 /// tombstones meet below.
-fn garbage_bytes(levels: &Levels<'_>, level: usize, table: &TableProperties) -> u64 {
-    let own = u128::from(table.bytes) * u128::from(table.superseded + 2 * table.clears)
-        / u128::from((table.entries + table.range_tombstones).max(1));
-    let own = u64::try_from(own).unwrap_or(u64::MAX).min(table.bytes.saturating_mul(2));
+fn garbage_bytes(
+    levels: &Levels<'_>,
+    level: usize,
+    table: &TableProperties,
+    entry_below: u64,
+) -> u64 {
+    if table.entries == 0 {
+        // Nothing but range tombstones.
+        return table.bytes + range_garbage_bytes(levels, level, table);
+    }
+    let useless = u128::from(table.superseded.saturating_add(table.clears));
+    let own = u128::from(table.bytes) * useless / u128::from(table.entries);
+    let own = u64::try_from(own).unwrap_or(u64::MAX).min(table.bytes);
+    own + table.clears.saturating_mul(entry_below) + range_garbage_bytes(levels, level, table)
+}
+
+fn range_garbage_bytes(levels: &Levels<'_>, level: usize, table: &TableProperties) -> u64 {
     let hides = levels.tombstones.get(&table.number).map_or(&[][..], |list| list);
-    let below: u64 =
-        (level + 1..LEVELS).map(|below| covered::overlapped_bytes(levels, below, hides)).sum();
-    own + below / 2 + if table.entries == 0 { table.bytes } else { 0 }
+    let below = (level + 1..LEVELS).map(|below| covered::overlapped_bytes(levels, below, hides));
+    below.sum::<u64>() / 2
 }
 
 #[cfg(test)]

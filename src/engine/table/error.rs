@@ -45,6 +45,15 @@ impl TableError {
         Self::Damaged { path: path.to_path_buf(), offset, what }
     }
 
+    /// Which file it is about.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::File { path, .. }
+            | Self::Damaged { path, .. }
+            | Self::UnknownFormat { path, .. } => path,
+        }
+    }
+
     /// Whether there was no space left on the disk.
     pub fn is_disk_full(&self) -> bool {
         let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
