@@ -77,6 +77,12 @@ impl BackupDescription {
         }
     }
 
+    /// How long the files in one of its directories are together.
+    pub(super) fn bytes_in(&self, directory: &str) -> u64 {
+        let is_in = |file: &&BackupFile| file.path.split('/').next() == Some(directory);
+        self.files.iter().filter(is_in).map(|file| file.bytes).sum()
+    }
+
     /// Its bytes.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();

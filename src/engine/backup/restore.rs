@@ -36,6 +36,7 @@ use crate::{
             ids::{read_ids, write_ids},
             look::look,
         },
+        table::{Table, TableError},
         version_clock::versions_in,
         wal::{
             Log, LogError, LogOptions, LogRecord, LogScan, LogStart, RecordEncoder, ScannedRecord,
@@ -138,7 +139,9 @@ pub fn restore(
     let total_bytes = check_files(vfs, from, &backup)?;
     let sources = Sources::find(vfs, from, &backup, &options.archives)?;
     let place = Workplace::begin(vfs, to, RESTORING, IDENTITY)?;
-    let mut meter = Meter::new(total_bytes, on_progress);
+    // Tables are read, and then linked or copied.
+    let table_bytes = backup.bytes_in(TABLES);
+    let mut meter = Meter::new(total_bytes + table_bytes, on_progress);
     let look = look(vfs, &from.join(MANIFEST), backup.database_id.0)?;
     let state = look.map(|look| look.state).unwrap_or_default();
     restore_tables(vfs, from, &place, &state, &mut meter)?;
@@ -200,6 +203,7 @@ fn check_sums(vfs: &dyn Vfs, from: &Path, backup: &BackupDescription) -> Result<
     Ok(())
 }
 
+/// Checks every table to its last block, and takes it over.
 fn restore_tables(
     vfs: &dyn Vfs,
     from: &Path,
@@ -211,6 +215,15 @@ fn restore_tables(
     for (number, (_, properties)) in &state.tables {
         let from = numbered(&from.join(TABLES), number.0, "table");
         let to = numbered(&directory, number.0, "table");
+        let table = Table::open(vfs, &from, *number)?;
+        if table.properties() != properties {
+            let what = "the table is another one than the manifest names";
+            return Err(TableError::damaged(&from, 0, what).into());
+        }
+        if let Some(error) = table.verify(&mut |_| {}).into_iter().next() {
+            return Err(error.into());
+        }
+        meter.advance(properties.bytes)?;
         link_or_copy(vfs, &from, &to, properties.bytes, meter)?;
     }
     Ok(())
