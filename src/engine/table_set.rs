@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use plinth_protocol::Version;
 
 use super::{
-    key::{KeyBuf, KeyRef},
+    key::KeyRef,
     layer::{LayerCursor, Lookup},
     memtable::Direction,
     merge::LevelCursor,
@@ -196,7 +196,7 @@ impl TableSet {
         for level in 0..LEVELS {
             for table in self.overlapping(level, (begin, end)) {
                 if table.properties().greatest_version > since
-                    && written_since(table, (begin, end), since, io)?
+                    && table.written_since((begin, end), since, io)?
                 {
                     return Ok(true);
                 }
@@ -218,52 +218,9 @@ impl TableSet {
         }
         for level in 0..LEVELS {
             for table in self.overlapping(level, (begin, end)) {
-                measure(table, (begin, end), io, visit)?;
+                table.measure((begin, end), io, visit)?;
             }
         }
         Ok(())
     }
-}
-
-/// Whether a key of the range was written in the table after `since`.
-fn written_since(
-    table: &Table,
-    (begin, end): (KeyRef<'_>, KeyRef<'_>),
-    since: Version,
-    io: &ReadIo,
-) -> Result<bool, ReadError> {
-    let mut cursor = table.cursor(Version::MAX, Direction::Forward, io);
-    let mut next = Some(KeyBuf::from(begin));
-    while let Some(key) = next.filter(|key| key.as_ref() < end) {
-        let span = cursor.span(key.as_ref())?;
-        if span.stamp.is_some_and(|stamp| stamp.version > since) {
-            return Ok(true);
-        }
-        next = span.end.map(KeyBuf::from);
-    }
-    cursor.seek(begin)?;
-    while let Some(head) = cursor.head().filter(|head| head.key < end) {
-        if head.stamp.version > since {
-            return Ok(true);
-        }
-        cursor.advance()?;
-    }
-    Ok(false)
-}
-
-/// Shows each row of the range in the table with its bytes.
-fn measure(
-    table: &Table,
-    (begin, end): (KeyRef<'_>, KeyRef<'_>),
-    io: &ReadIo,
-    visit: &mut dyn FnMut(&[u8], u64),
-) -> Result<(), ReadError> {
-    let mut cursor = table.cursor(Version::MAX, Direction::Forward, io);
-    cursor.seek(begin)?;
-    while let Some(head) = cursor.head().filter(|head| head.key < end) {
-        let bytes = head.value.map_or(0, |value| head.key.key.len() + value.len());
-        visit(head.key.key, bytes as u64);
-        cursor.advance()?;
-    }
-    Ok(())
 }

@@ -12,7 +12,7 @@ enum End {
 }
 
 /// The fragmented list of these range clears, given as begin, end and stamp.
-pub(in crate::engine) fn fragmented(
+pub(super) fn fragmented(
     clears: impl IntoIterator<Item = (Arc<KeyBuf>, Arc<KeyBuf>, Stamp)>,
 ) -> Vec<RangeTombstone> {
     let mut ends = Vec::new();

@@ -41,8 +41,6 @@ mod tree;
 #[expect(unsafe_code, reason = "the writer keeps pointers to what it will drop")]
 mod writer;
 
-#[cfg(test)]
-pub(super) use fragments::fragmented;
 pub(super) use frozen::FrozenMemtable;
 pub(super) use reclaim::{Owned, ReadGuard};
 pub(super) use writer::{Beneath, MemtableWriter};

@@ -4,12 +4,7 @@
 //! `PLINTH_MODEL_CASES=100000 cargo test --release --lib layered` runs for long; a failure prints
 //! what to do to see it again.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, VecDeque},
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{ops::ControlFlow, path::Path, sync::Arc};
 
 use proptest::prelude::*;
 
@@ -19,14 +14,15 @@ use super::{
 };
 use crate::{
     engine::{
-        key::KeyBuf,
-        layer::{Entry, EntryStream, RangeTombstone},
-        memtable::fragmented,
-        read_error::ReadError,
-        table::{TableOptions, TableWriter},
+        compaction::rewrite::{Neighbours, RewriteInput, rewrite, table_path},
+        key::KeyRef,
+        layer::{EntryStream, RangeTombstone},
+        table::TableOptions,
     },
     vfs::{SimVfs, Vfs},
 };
+
+const TABLES: &str = "/tables";
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -74,7 +70,7 @@ struct Storage {
 impl Storage {
     fn new() -> Self {
         let vfs = SimVfs::new();
-        vfs.create_directory(&PathBuf::from("/tables")).unwrap();
+        vfs.create_directory(Path::new(TABLES)).unwrap();
         let (store, writer) = Store::new(StoreOptions { seed: 1 });
         let model = Model::default();
         Self { vfs, store, writer, model, next_number: 1, version: 0, horizon: 0, flushed: 0 }
@@ -105,40 +101,43 @@ impl Storage {
         Ok(())
     }
 
-    fn path(number: TableNumber) -> PathBuf {
-        PathBuf::from(format!("/tables/{number}.table"))
+    /// Rewrites layers, newest first, at the horizon, to small tables.
+    fn rewrite(
+        &mut self,
+        streams: Vec<Box<dyn EntryStream + '_>>,
+        tombstones: Vec<Vec<RangeTombstone>>,
+        is_last: &dyn Fn(KeyRef<'_>, KeyRef<'_>) -> bool,
+    ) -> Vec<Arc<Table>> {
+        let input = RewriteInput {
+            streams,
+            tombstones,
+            horizon: Version(self.horizon),
+            is_last,
+            table_bytes_max: 2048,
+            neighbours: Neighbours { tables: Vec::new(), bytes_max: u64::MAX },
+            options: TableOptions { block_bytes: 256, ..TableOptions::default() },
+        };
+        let next_number = &mut || {
+            self.next_number += 1;
+            TableNumber(self.next_number)
+        };
+        let pace = &mut |_| ControlFlow::Continue(());
+        let written = rewrite(&self.vfs, Path::new(TABLES), input, next_number, pace).unwrap();
+        written.iter().map(|properties| Arc::new(self.open(properties.number))).collect()
     }
 
-    /// Writes a table; none of nothing.
-    fn write(
-        &mut self,
-        mut entries: impl EntryStream,
-        tombstones: &[RangeTombstone],
-    ) -> Option<Arc<Table>> {
-        if entries.head().is_none() && tombstones.is_empty() {
-            return None;
-        }
-        let number = TableNumber(self.next_number);
-        self.next_number += 1;
-        let options = TableOptions { block_bytes: 256, ..TableOptions::default() };
-        let path = Self::path(number);
-        let mut writer = TableWriter::create(&self.vfs, &path, number, &options).unwrap();
-        while let Some(entry) = entries.head() {
-            writer.add(entry).unwrap();
-            entries.advance().unwrap();
-        }
-        for tombstone in tombstones {
-            writer.add_tombstone(tombstone).unwrap();
-        }
-        writer.finish().unwrap();
-        Some(Arc::new(Table::open(&self.vfs, &path, number).unwrap()))
+    fn open(&self, number: TableNumber) -> Table {
+        Table::open(&self.vfs, &table_path(Path::new(TABLES), number), number).unwrap()
     }
 
     fn flush(&mut self) {
         let Some(frozen) = self.store.oldest_frozen() else { return };
         let contents = frozen.contents();
-        let table = self.write(contents.entries(), &contents.tombstones());
-        self.store.install_flushed(&frozen, table.into_iter().collect());
+        let beneath = self.store.tables();
+        let is_last = |begin: KeyRef<'_>, end: KeyRef<'_>| !beneath.may_hold(begin, end);
+        let entries = Box::new(contents.entries());
+        let tables = self.rewrite(vec![entries], vec![contents.tombstones()], &is_last);
+        self.store.install_flushed(&frozen, tables);
         self.flushed = frozen.last().0;
     }
 
@@ -157,34 +156,33 @@ impl Storage {
         };
         let lower: Vec<_> = tables.level(level + 1).iter().filter(overlaps).cloned().collect();
         let inputs: Vec<_> = upper.iter().chain(&lower).collect();
-        let mut entries = BTreeMap::new();
-        let mut clears = Vec::new();
+        let mut streams: Vec<Box<dyn EntryStream + '_>> = Vec::new();
         for table in &inputs {
-            let mut stream = table.entries().unwrap();
-            while let Some(entry) = stream.head() {
-                let place = (KeyBuf::from(entry.key), Reverse(entry.stamp));
-                entries.insert(place, entry.value.map(<[u8]>::to_vec));
-                stream.advance().unwrap();
-            }
-            for RangeTombstone { begin, end, stamps } in table.tombstones().unwrap() {
-                let ends = (Arc::new(begin), Arc::new(end));
-                clears.extend(
-                    stamps.into_iter().map(|stamp| (ends.0.clone(), ends.1.clone(), stamp)),
-                );
-            }
+            streams.push(Box::new(table.entries().unwrap()));
         }
+        let tombstones = inputs.iter().map(|table| table.tombstones().unwrap()).collect();
+        let deeper: Vec<(u8, Arc<Table>)> = tables
+            .iter()
+            .filter(|(of, _)| usize::from(*of) > level + 1)
+            .map(|(of, table)| (of, Arc::clone(table)))
+            .collect();
+        let deeper = TableSet::empty().with(&deeper, &[]);
+        let is_last = |begin: KeyRef<'_>, end: KeyRef<'_>| !deeper.may_hold(begin, end);
         let gone: Vec<_> = inputs.iter().map(|table| table.properties().number).collect();
-        let output = self.write(Entries(entries.into_iter().collect()), &fragmented(clears));
+        let output = self.rewrite(streams, tombstones, &is_last);
         let added: Vec<_> = output.into_iter().map(|table| (level as u8 + 1, table)).collect();
         self.store.install(&added, &gone);
+        for number in gone {
+            self.vfs.remove(&table_path(Path::new(TABLES), number)).unwrap();
+        }
+        self.store.bury();
     }
 
     /// Opens the store again with the tables that it had; the rest comes from the log.
     fn reopen(&mut self) {
         let mut tables = TableSet::empty();
         for (level, table) in self.store.tables().iter() {
-            let number = table.properties().number;
-            let table = Table::open(&self.vfs, &Self::path(number), number).unwrap();
+            let table = self.open(table.properties().number);
             tables = tables.with(&[(level, Arc::new(table))], &[]);
         }
         let options = StoreOptions { seed: 1 };
@@ -196,23 +194,6 @@ impl Storage {
             self.writer.apply(Version(of_version[0].0), 0, &writes);
         }
         self.writer.set_horizon(Version(self.horizon));
-    }
-}
-
-type OwnedEntry = ((KeyBuf, Reverse<Stamp>), Option<Vec<u8>>);
-
-/// Entries in order.
-struct Entries(VecDeque<OwnedEntry>);
-
-impl EntryStream for Entries {
-    fn head(&self) -> Option<Entry<'_>> {
-        let ((key, Reverse(stamp)), value) = self.0.front()?;
-        Some(Entry { key: key.as_ref(), stamp: *stamp, value: value.as_deref() })
-    }
-
-    fn advance(&mut self) -> Result<(), ReadError> {
-        self.0.pop_front();
-        Ok(())
     }
 }
 
