@@ -4,8 +4,14 @@
 //! `PLINTH_MODEL_CASES=100000 cargo test --release --lib layered` runs for long; a failure prints
 //! what to do to see it again.
 
-use std::{ops::ControlFlow, path::Path, sync::Arc};
+use std::{
+    ops::ControlFlow,
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+};
 
+use bytes::Bytes;
+use plinth_protocol::{ConflictRange, KeyRange, KeyspaceId};
 use proptest::prelude::*;
 
 use super::{
@@ -17,7 +23,8 @@ use crate::{
         compaction::rewrite::{Neighbours, RewriteInput, rewrite, table_path},
         key::KeyRef,
         layer::{EntryStream, RangeTombstone},
-        table::TableOptions,
+        read_error::ReadError,
+        table::{TableError, TableOptions},
     },
     vfs::{SimVfs, Vfs},
 };
@@ -94,7 +101,7 @@ impl Storage {
                 self.writer.rotate();
             }
             Step::Flush => self.flush(),
-            Step::Compact(level, table) => self.compact(level, table),
+            Step::Compact(level, table) => self.compact(level, |len| table.index(len)),
             Step::Reopen => self.reopen(),
             Step::Check(check) => check.run(&self.store, &self.model, self.version)?,
         }
@@ -142,11 +149,11 @@ impl Storage {
     }
 
     /// Merges all of level 0, or one table of another, with what it overlaps of the next.
-    fn compact(&mut self, level: usize, pick: prop::sample::Index) {
+    fn compact(&mut self, level: usize, pick: impl FnOnce(usize) -> usize) {
         let tables = self.store.tables();
         let mut upper = tables.level(level).to_vec();
         if level > 0 && !upper.is_empty() {
-            upper = vec![upper.swap_remove(pick.index(upper.len()))];
+            upper = vec![upper.swap_remove(pick(upper.len()))];
         }
         let overlaps = |lower: &&Arc<Table>| {
             upper.iter().any(|table| {
@@ -213,4 +220,147 @@ proptest! {
             storage.take(step)?;
         }
     }
+}
+
+fn set(key: &[u8], value: &[u8]) -> Write {
+    let (key, value) = (Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
+    Write::Set { keyspace: KeyspaceId::DEFAULT, key, value }
+}
+
+#[test]
+fn damage_fails_the_reads_that_need_it_and_no_others() {
+    let mut storage = Storage::new();
+    let keys: Vec<[u8; 2]> = (0..500u16).map(u16::to_be_bytes).collect();
+    let writes: Vec<Write> = keys.iter().map(|key| set(key, b"in a table")).collect();
+    storage.writer.apply(Version(1), 0, &writes);
+    storage.writer.rotate();
+    storage.flush();
+    assert_eq!(storage.store.frozen_len(), 0);
+    let first = KeyRef::new(KeyspaceId::DEFAULT, &keys[0]);
+    let tables = storage.store.tables();
+    let table = tables.level(0).iter().find(|table| table.properties().contains(first)).unwrap();
+    // In the first block.
+    storage.vfs.flip_bit(table.path(), 40, 3).unwrap();
+    storage.flushed = 1;
+    storage.reopen();
+    let newest = Version(9);
+    let get = |key: &[u8]| {
+        let reader = storage.store.reader();
+        let found = reader.get(KeyspaceId::DEFAULT, key, newest);
+        found.map(|found| found.map(|found| found.value.to_vec()))
+    };
+    let is_damage = |error: &ReadError| match error {
+        ReadError::Table(TableError::Damaged { path, offset, .. }) => {
+            path == table.path() && *offset < 256
+        }
+        _ => false,
+    };
+    assert!(is_damage(&get(&keys[0]).unwrap_err()));
+    assert_eq!(get(&keys[499]).unwrap().unwrap(), b"in a table");
+    assert_eq!(get(b"beyond all"), Ok(None));
+    let reader = storage.store.reader();
+    let all = KeyRange::new("", "\u{7f}");
+    let visit = &mut |_: &[u8], _: Found<'_>| ControlFlow::Continue(());
+    for reverse in [false, true] {
+        let scanned = reader.scan(KeyspaceId::DEFAULT, &all, newest, reverse, visit);
+        assert!(is_damage(&scanned.unwrap_err()));
+    }
+    let first = ConflictRange::Key(Bytes::copy_from_slice(&keys[0]));
+    let written = |since| reader.written_since(KeyspaceId::DEFAULT, &first, Version(since));
+    assert!(is_damage(&written(0).unwrap_err()), "what can't be read may have been written");
+    assert_eq!(written(1), Ok(false), "the table has nothing newer");
+    // What is newer hides the damage.
+    storage.writer.apply(Version(2), 0, &[set(&keys[0], b"in memory")]);
+    assert_eq!(get(&keys[0]).unwrap().unwrap(), b"in memory");
+}
+
+#[test]
+fn what_left_the_layers_stays_while_it_is_read_and_is_dropped_after() {
+    let mut storage = Storage::new();
+    storage.writer.apply(Version(1), 0, &[set(b"a", b"1")]);
+    storage.writer.rotate();
+    let reader = storage.store.reader();
+    let found = reader.get(KeyspaceId::DEFAULT, b"a", Version(1)).unwrap().unwrap();
+    storage.flush();
+    assert!(storage.store.bury(), "it is being read");
+    assert_eq!(found.value, b"1");
+    let held = storage.store.tables();
+    storage.compact(0, |_| 0);
+    let again = reader.get(KeyspaceId::DEFAULT, b"a", Version(1)).unwrap().unwrap();
+    assert_eq!((found.value, again.value), (&b"1"[..], &b"1"[..]));
+    drop((reader, held));
+    let mut turns = 0;
+    while storage.store.bury() {
+        // Other tests' readers hold things back too, for a moment.
+        std::thread::yield_now();
+        turns += 1;
+        assert!(turns < 10_000_000, "what nobody reads is dropped");
+    }
+}
+
+/// Readers that check what they see, while memtables are frozen, flushed and compacted below them:
+/// at every version all keys have the same value, or are all gone.
+#[test]
+fn readers_see_whole_versions_while_layers_change_below_them() {
+    const KEYS: u16 = 50;
+    const VERSIONS: u64 = 1000;
+    let value_at =
+        |version: u64| (version > 0 && version % 7 != 3).then(|| version.to_be_bytes().to_vec());
+    let mut storage = Storage::new();
+    let published = AtomicU64::new(0);
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for reverse in [false, true] {
+            let (store, published, is_done) = (storage.store.clone(), &published, &is_done);
+            scope.spawn(move || {
+                let mut checked: u64 = 0;
+                while !is_done.load(Ordering::Acquire) || checked == 0 {
+                    let version = published.load(Ordering::Acquire).saturating_sub(checked % 20);
+                    let reader = store.reader();
+                    let expected = value_at(version);
+                    let mut rows = Vec::new();
+                    let all = KeyRange::new("", "\u{7f}");
+                    let visit = &mut |_: &[u8], found: Found<'_>| {
+                        rows.push(found.value.to_vec());
+                        ControlFlow::Continue(())
+                    };
+                    let at = Version(version);
+                    let scanned = reader.scan(KeyspaceId::DEFAULT, &all, at, reverse, visit);
+                    let key = (checked as u16 % KEYS).to_be_bytes();
+                    let found = reader.get(KeyspaceId::DEFAULT, &key, at);
+                    checked += 1;
+                    if scanned.is_ok() {
+                        let count = expected.as_ref().map_or(0, |_| usize::from(KEYS));
+                        assert_eq!(rows.len(), count, "at {version}");
+                        assert!(rows.iter().all(|row| Some(row) == expected.as_ref()));
+                    }
+                    if let Ok(found) = found {
+                        assert_eq!(found.map(|found| found.value.to_vec()), expected);
+                    }
+                }
+            });
+        }
+        for version in 1..=VERSIONS {
+            let writes: Vec<Write> = match value_at(version) {
+                Some(value) => (0..KEYS).map(|at| set(&at.to_be_bytes(), &value)).collect(),
+                None => vec![Write::ClearRange {
+                    keyspace: KeyspaceId::DEFAULT,
+                    begin: "".into(),
+                    end: "\u{7f}".into(),
+                }],
+            };
+            storage.writer.apply(Version(version), 0, &writes);
+            published.store(version, Ordering::Release);
+            storage.horizon = version.saturating_sub(10);
+            storage.writer.set_horizon(Version(storage.horizon));
+            storage.writer.maintain();
+            match version % 40 {
+                0 | 20 => assert!(storage.writer.rotate()),
+                30 | 35 => storage.flush(),
+                39 => storage.compact((version / 40) as usize % 3, |_| 0),
+                _ => {}
+            }
+        }
+        is_done.store(true, Ordering::Release);
+    });
 }
