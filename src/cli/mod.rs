@@ -12,6 +12,7 @@ mod instant;
 mod jobs;
 mod place;
 mod progress;
+pub mod repair;
 pub mod restore;
 pub mod rows;
 pub mod serve;
@@ -51,6 +52,7 @@ pub enum Command {
     Export(export::Arguments),
     Import(import::Arguments),
     Inspect(inspect::Arguments),
+    Repair(repair::Arguments),
     Restore(restore::Arguments),
     Serve(Box<serve::Arguments>),
     Shell(shell::Arguments),
@@ -86,6 +88,7 @@ pub fn run() -> Exit {
         Command::Export(arguments) => export::run(arguments),
         Command::Import(arguments) => import::run(arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Repair(arguments) => repair::run(&arguments),
         Command::Restore(arguments) => restore::run(&arguments),
         Command::Serve(arguments) => serve::run(*arguments),
         Command::Shell(arguments) => shell::run(arguments),

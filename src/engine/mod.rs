@@ -24,11 +24,12 @@ mod planted;
 pub mod read_error;
 mod reader;
 mod recovery;
+pub mod repair;
 mod shared;
 mod stats;
 mod storage_options;
 pub mod store;
-#[expect(dead_code, unused_imports, reason = "store, flush and compaction come next")]
+#[expect(dead_code, reason = "store, flush and compaction come next")]
 pub mod table;
 mod table_set;
 pub mod verify;

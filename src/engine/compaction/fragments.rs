@@ -36,6 +36,8 @@ pub(super) fn merge(lists: Vec<Vec<RangeTombstone>>, horizon: Version) -> Vec<Ra
             }
         }
         stamps.sort_unstable_by(|a, b| b.cmp(a));
+        // Of layers that repeat each other.
+        stamps.dedup();
         retention::prune(&mut stamps, horizon);
         push(&mut merged, begin, end, stamps);
     }

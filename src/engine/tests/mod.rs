@@ -7,6 +7,7 @@ mod inspect;
 mod model;
 mod pins;
 mod planted;
+mod repair;
 mod threads;
 mod verify;
 mod versions;

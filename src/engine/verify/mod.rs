@@ -24,6 +24,7 @@ use std::{fmt, ops::ControlFlow, path::Path};
 
 use plinth_protocol::Version;
 
+pub(in crate::engine) use self::files::REPAIR_PREFIX;
 pub use self::finding::{Finding, Severity};
 use super::{
     directory::{DatabaseId, DirectoryError, DirectoryLook},

@@ -1,11 +1,11 @@
 //! The tables' part of a check.
 
-use std::{io, ops::ControlFlow, path::Path};
+use std::{ops::ControlFlow, path::Path};
 
 use super::{Finding, Use, Verifier};
 use crate::engine::{
     manifest::{ManifestState, files::numbered, look::look, state::LEVELS},
-    table::{TableError, TableNumber, TableProperties},
+    table::{Table, TableError, TableNumber, TableProperties},
 };
 
 impl Verifier<'_> {
@@ -76,16 +76,28 @@ impl Verifier<'_> {
         expected: &TableProperties,
     ) -> ControlFlow<(), Vec<TableError>> {
         let path = numbered(directory, expected.number.0, "table");
-        let file = self.vfs.open_for_reading(&path).and_then(|file| file.len());
-        let errors = match file {
-            Ok(bytes) if bytes == expected.bytes => Vec::new(),
-            Ok(bytes) => {
-                vec![TableError::damaged(&path, bytes, "the file has another length than it had")]
+        let before = self.progress.done_bytes;
+        let table = match Table::open(self.vfs, &path, expected.number) {
+            Ok(table) => table,
+            Err(error) => {
+                self.advance(expected.bytes)?;
+                return ControlFlow::Continue(vec![error]);
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => vec![error.into()],
-            Err(error) => vec![error.into()],
         };
-        self.advance(expected.bytes)?;
+        let mut flow = ControlFlow::Continue(());
+        let mut errors = table.verify(&mut |done| {
+            // A table that is begun is looked at to its end, so that nothing half is reported.
+            if flow.is_continue() {
+                let told = self.progress.done_bytes - before;
+                flow = self.advance(done.min(expected.bytes).saturating_sub(told));
+            }
+        });
+        flow?;
+        if table.properties() != expected {
+            let what = "the table is not the one that the manifest names";
+            errors.push(TableError::damaged(&path, 0, what));
+        }
+        self.advance(expected.bytes.saturating_sub(self.progress.done_bytes - before))?;
         ControlFlow::Continue(errors)
     }
 }
