@@ -151,6 +151,9 @@ error_codes! {
         "mend the disk, then restart the server; reads go on meanwhile";
     8041 STORAGE_DAMAGED "storage_damaged",
         "A file on disk is damaged", "see the server's log for file and offset";
+    8042 DISK_FULL "disk_full",
+        "The disk is full: nothing can be committed until there is room",
+        "make room on the server's disk; commits then go on by themselves";
     8050 PIN_NOT_FOUND "pin_not_found", "No pinned snapshot has this id", "pin one first";
     8051 TOO_MANY_PINS "too_many_pins",
         "The server holds as many pinned snapshots as it may", "unpin some";
@@ -222,6 +225,7 @@ impl ErrorCode {
                 | Self::READ_VERSION_OVERLOADED
                 | Self::TAG_THROTTLED
                 | Self::PROXY_TAG_THROTTLED
+                | Self::DISK_FULL
         )
     }
 
@@ -294,7 +298,8 @@ mod tests {
         assert_eq!(ErrorCode(9999).name(), "unknown_error");
     }
 
-    /// The codes for which a real `libfdb_c` 7.3.79 answers true: retryable, maybe committed.
+    /// The codes for which a real `libfdb_c` 7.3.79 answers true: retryable, maybe committed. Behind
+    /// them our own, which it does not know.
     #[test]
     fn the_predicates_are_foundationdbs() {
         let real = [
@@ -310,6 +315,7 @@ mod tests {
             (1078, false),
             (1213, false),
             (1223, false),
+            (8042, false),
         ];
         for code in (0..u16::MAX).map(ErrorCode) {
             let known = real.iter().find(|(number, _)| *number == code.0);

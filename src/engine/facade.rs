@@ -69,7 +69,9 @@ impl Engine {
                     Threads::start(&shared, sequencer, log).map_err(OpenError::Threads)?;
                 Driver::Threads(Mutex::new(Some(threads)))
             }
-            Pipeline::Manual => Driver::Manual(Box::new(Mutex::new(Manual::new(sequencer, log)))),
+            Pipeline::Manual => {
+                Driver::Manual(Box::new(Mutex::new(Manual::new(&shared, sequencer, log))))
+            }
         };
         Ok(Self { inner: Arc::new(Inner { shared, driver, directory, segments }) })
     }

@@ -119,7 +119,7 @@ pub(crate) fn recover(options: EngineOptions) -> Result<Recovered, OpenError> {
         .map_err(OpenError::Log)?;
     let Replay { mut writer, idempotency, .. } = replay;
     writer.set_horizon(last);
-    let shared = Shared::new(options, store, idempotency, last, ceiling);
+    let shared = Shared::new(options, store, idempotency, log.segments(), last, ceiling);
     shared.counters.log_bytes.store(log.bytes(), std::sync::atomic::Ordering::Relaxed);
     Ok(Recovered { shared, writer, log, directory, last })
 }

@@ -21,7 +21,7 @@ use super::{
     stats::{Counters, EngineStats, add, get},
     store::Store,
     version_clock::versions_in,
-    wal::LogError,
+    wal::{LogError, Segments},
     watch::{WatchBounds, Watches},
 };
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
@@ -53,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) queue: Queue<Queued>,
     pub(crate) hand_off: HandOff<LogJob>,
+    /// What the log consists of, and how much room it has.
+    pub(crate) segments: Arc<Segments>,
     pub(crate) marks: Marks,
     pub(crate) publisher: Publisher<Batch>,
     pub(crate) poison: Poison,
@@ -70,6 +72,7 @@ impl Shared {
         options: EngineOptions,
         store: Store,
         idempotency: Idempotency,
+        segments: Arc<Segments>,
         last: Version,
         ceiling: Version,
     ) -> Self {
@@ -79,6 +82,7 @@ impl Shared {
             store,
             queue: Queue::new(bounds),
             hand_off: HandOff::new(),
+            segments,
             marks: Marks::default(),
             publisher: Publisher::new(last),
             poison: Poison::default(),
@@ -181,11 +185,13 @@ impl Shared {
         while self.queue.take(&mut left, all, std::time::Duration::ZERO) == Taken::Items {}
         let refused = || ErrorCode::STORAGE_FAILED.into();
         answer(left.into_iter().map(|queued| queued.into_waiter(Err(refused()))).collect());
+        self.segments.close();
         self.hand_off.close();
     }
 
     pub(crate) fn stats(&self) -> EngineStats {
         let counters = &self.counters;
+        let segments = self.segments.stats();
         let (pins, oldest_pin) = self.pins.stats();
         EngineStats {
             commits: get(&counters.commits),
@@ -199,6 +205,9 @@ impl Shared {
             log_bytes: get(&counters.log_bytes),
             log_writes: get(&counters.log_writes),
             log_syncs: get(&counters.log_syncs),
+            log_segments: segments.segments,
+            log_spares: segments.spares,
+            disk_full: segments.trouble,
             queue_items: self.queue.len(),
             watches: self.watches.len(),
             pins,

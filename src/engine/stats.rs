@@ -45,6 +45,13 @@ pub struct EngineStats {
     pub log_writes: u64,
     /// Syncs of the log.
     pub log_syncs: u64,
+    /// Segments of the log.
+    pub log_segments: u64,
+    /// Files that are ready to become segments.
+    pub log_spares: u64,
+    /// Why no more room could be made for the log, if it couldn't when it was tried last. Commits go
+    /// on while there is room that was made before, then they are refused; it is tried again.
+    pub disk_full: Option<String>,
     /// Commits that wait for the sequencer.
     pub queue_items: usize,
     /// Watches that are set.

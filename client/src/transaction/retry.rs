@@ -47,9 +47,9 @@ impl Retries {
                 Some(Wait::Exactly(FIRST_DELAY.min(delay_max)))
             }
             ErrorCode::CLUSTER_VERSION_CHANGED => Some(Wait::Exactly(Duration::ZERO)),
-            ErrorCode::COMMIT_OVERLOADED | ErrorCode::READ_VERSION_OVERLOADED => {
-                Some(self.back_off(OVERLOAD_DELAY_MAX))
-            }
+            ErrorCode::COMMIT_OVERLOADED
+            | ErrorCode::READ_VERSION_OVERLOADED
+            | ErrorCode::DISK_FULL => Some(self.back_off(OVERLOAD_DELAY_MAX)),
             code if code.is_retryable() => Some(self.back_off(delay_max)),
             _ => None,
         }

@@ -11,7 +11,7 @@ use crate::{
         options::DurabilityMode,
         shared::Shared,
         stats::add,
-        wal::{Log, LogError, RecordEncoder},
+        wal::{Log, LogError, RecordEncoder, footprint},
         write::CommittedTransaction,
     },
     sync::Ordering,
@@ -26,12 +26,26 @@ pub(crate) struct LogJob {
     ceiling: Option<Version>,
     /// The strongest durability that a batch asks for.
     level: Option<Durability>,
+    /// How much of the log's room is taken by what is in it.
+    footprint: u64,
 }
 
 impl LogJob {
     /// Adds a batch's record; [`add_batch`](Self::add_batch) is to follow.
-    pub(crate) fn encode(&mut self, transactions: &[CommittedTransaction]) -> Result<(), LogError> {
-        self.encoder.batch(transactions)
+    /// Answers what it takes of the log's room.
+    pub(crate) fn encode(
+        &mut self,
+        transactions: &[CommittedTransaction],
+    ) -> Result<u64, LogError> {
+        let before = self.encoder.bytes();
+        self.encoder.batch(transactions)?;
+        Ok(self.count(before))
+    }
+
+    fn count(&mut self, before: usize) -> u64 {
+        let footprint = footprint((self.encoder.bytes() - before) as u64);
+        self.footprint += footprint;
+        footprint
     }
 
     /// Adds a batch that was encoded.
@@ -42,11 +56,13 @@ impl LogJob {
     }
 
     /// Adds a ceiling, which is always synced.
-    pub(crate) fn add_ceiling(&mut self, ceiling: Version) -> Result<(), LogError> {
+    /// Answers what it takes of the log's room.
+    pub(crate) fn add_ceiling(&mut self, ceiling: Version) -> Result<u64, LogError> {
+        let before = self.encoder.bytes();
         self.encoder.ceiling(ceiling)?;
         self.ceiling = Some(ceiling);
         self.level = Some(Durability::Sync);
-        Ok(())
+        Ok(self.count(before))
     }
 
     /// How large the write will be.
@@ -86,6 +102,7 @@ impl LogStage {
             DurabilityMode::Interval(interval) => interval,
             DurabilityMode::Sync | DurabilityMode::None => shared.options.lowered_sync_interval,
         };
+        shared.segments.arrived(0, log.room_left());
         Self {
             shared,
             log,
@@ -180,6 +197,7 @@ impl LogStage {
 
     fn write(&mut self, job: &mut LogJob) -> Result<(), LogError> {
         self.log.append(&mut job.encoder)?;
+        self.shared.segments.arrived(job.footprint, self.log.room_left());
         let counters = &self.shared.counters;
         add(&counters.log_writes, 1);
         counters.log_bytes.store(self.log.bytes(), Ordering::Relaxed);

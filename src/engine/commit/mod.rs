@@ -33,6 +33,7 @@
 //! job are answered `commit_unknown_result`, later ones `storage_failed`; the read version stands
 //! still and reads go on. Nothing is tried again.
 
+mod admission;
 pub(crate) mod batch;
 pub(crate) mod hand_off;
 pub(crate) mod log;

@@ -19,6 +19,7 @@ use plinth_protocol::{
 };
 
 use super::{
+    admission::{Admitted, admit},
     batch::{Batch, Waiter},
     log::{LogJob, Step},
     queue::{Bounds, Taken},
@@ -32,7 +33,7 @@ use crate::engine::{
     stats::add,
     store::StoreWriter,
     version_clock::VersionClock,
-    wal::LogError,
+    wal::{Admission, LogError},
     write::{CommittedTransaction, Write},
 };
 
@@ -63,8 +64,9 @@ struct Sequenced {
     applied: usize,
     waiters: Vec<Waiter>,
     level: Durability,
-    /// What the results of atomic operations take.
+    /// What the results of atomic operations take, and what they may take.
     resolved_bytes: usize,
+    results_bytes_max: usize,
     now_micros: u64,
     wall_ms: u64,
 }
@@ -100,17 +102,34 @@ impl Sequencer {
         let options = &self.shared.options;
         let bounds =
             Bounds { items_max: options.batch_items_max, bytes_max: options.batch_bytes_max };
-        match self.shared.queue.take(&mut self.taken, bounds, limit) {
-            Taken::Items => {
-                self.sequence();
+        if self.taken.is_empty() {
+            match self.shared.queue.take(&mut self.taken, bounds, limit) {
+                Taken::Items => {}
+                Taken::Nothing => {
+                    self.rest();
+                    return Step::Idle;
+                }
+                Taken::Closed => return Step::Closed,
+            }
+        }
+        let admitted = if self.shared.poison.is_set() {
+            Admitted::Yes { results_bytes_max: 0 }
+        } else {
+            admit(&self.shared, &mut self.taken)
+        };
+        match admitted {
+            Admitted::Yes { results_bytes_max } => {
+                if !self.taken.is_empty() {
+                    self.sequence(results_bytes_max);
+                }
                 self.keep_house();
                 Step::Worked
             }
-            Taken::Nothing => {
-                self.rest();
+            Admitted::Later => {
+                self.shared.segments.wait_for_room(limit);
+                self.keep_house();
                 Step::Idle
             }
-            Taken::Closed => Step::Closed,
         }
     }
 
@@ -121,17 +140,27 @@ impl Sequencer {
         }
         if let Some(ceiling) = self.clock.ceiling_due(self.shared.options.clock.monotonic_micros())
         {
-            let mut job = self.shared.hand_off.reclaim().unwrap_or_default();
-            if let Err(error) = job.add_ceiling(ceiling) {
-                self.shared.fail(&error);
-            }
-            self.shared.hand_off.put(job);
+            self.send_ceiling(ceiling);
         }
         let left = self.shared.ceiling().0.saturating_sub(self.clock.last().0);
         let has_versions = left > self.shared.options.batch_items_max as u64;
         let batch_bytes_max = self.shared.options.batch_bytes_max;
         let has_room = |job: &LogJob| has_versions && job.bytes() < batch_bytes_max;
         self.shared.hand_off.wait_for_room(has_room, limit) && has_versions
+    }
+
+    /// Has a ceiling made durable, if the log has room for it; else it is tried again.
+    fn send_ceiling(&mut self, ceiling: Version) {
+        let segments = &self.shared.segments;
+        if !matches!(segments.ask_for_ceiling(), Admission::Room(_)) {
+            return;
+        }
+        let mut job = self.shared.hand_off.reclaim().unwrap_or_default();
+        match job.add_ceiling(ceiling) {
+            Ok(footprint) => segments.enter(footprint),
+            Err(error) => self.shared.fail(&error),
+        }
+        self.shared.hand_off.put(job);
     }
 
     /// Nothing waits: the read version moves on by itself, and the store is tidied up.
@@ -167,7 +196,7 @@ impl Sequencer {
         }
     }
 
-    fn sequence(&mut self) {
+    fn sequence(&mut self, results_bytes_max: usize) {
         let mut taken = std::mem::take(&mut self.taken);
         if let Some(error) = self.shared.poison.error() {
             let refused = taken.drain(..).map(|queued| queued.into_waiter(Err(error.clone())));
@@ -181,6 +210,7 @@ impl Sequencer {
             applied: 0,
             waiters: Vec::with_capacity(taken.len()),
             level: Durability::None,
+            results_bytes_max: results_bytes_max.min(RESOLVED_BYTES_MAX),
             resolved_bytes: 0,
             now_micros: self.shared.options.clock.monotonic_micros(),
             wall_ms: self.shared.options.clock.wall_millis(),
@@ -234,7 +264,10 @@ impl Sequencer {
         }
         let mut job = self.shared.hand_off.reclaim().unwrap_or_default();
         match job.encode(transactions) {
-            Ok(()) => Ok(Some(job)),
+            Ok(footprint) => {
+                self.shared.segments.enter(footprint);
+                Ok(Some(job))
+            }
             Err(error) => {
                 self.shared.hand_off.put(job);
                 Err(error)
@@ -378,12 +411,16 @@ impl Sequencer {
         };
         let limits = ResolveLimits {
             value_bytes_max: self.shared.options.limits.value_bytes_max,
-            bytes_max: RESOLVED_BYTES_MAX - batch.resolved_bytes,
+            bytes_max: batch.results_bytes_max - batch.resolved_bytes,
         };
         let Some(Resolved { writes, bytes }) = resolve(mutations, stamp, limits, newest)? else {
-            // Alone it may fit into a later batch, unless it was alone already.
-            let is_alone = batch.resolved_bytes == 0;
-            return Err(Error::from(if is_alone {
+            // In a later batch it may fit, alone or with more room, unless it had all there can be.
+            let had_all =
+                batch.resolved_bytes == 0 && batch.results_bytes_max == RESOLVED_BYTES_MAX;
+            if batch.resolved_bytes == 0 {
+                self.shared.segments.want(batch.results_bytes_max.saturating_mul(2) as u64);
+            }
+            return Err(Error::from(if had_all {
                 ErrorCode::TRANSACTION_TOO_LARGE
             } else {
                 ErrorCode::COMMIT_OVERLOADED

@@ -1,4 +1,4 @@
-//! Who drives the pipeline: its own two threads, or a caller, step by step.
+//! Who drives the pipeline: its own threads, or a caller, step by step.
 
 use std::{io, sync::Arc, thread, time::Duration};
 
@@ -6,11 +6,11 @@ use super::{
     log::{LogStage, Step},
     sequencer::Sequencer,
 };
-use crate::engine::shared::Shared;
+use crate::engine::{shared::Shared, wal::Keeper};
 
-/// The two threads. Dropping them without [`join`](Self::join) lets them run.
+/// The threads. Dropping them without [`join`](Self::join) lets them run.
 pub(crate) struct Threads {
-    handles: [thread::JoinHandle<()>; 2],
+    handles: [thread::JoinHandle<()>; 3],
 }
 
 impl Threads {
@@ -26,14 +26,23 @@ impl Threads {
             while log.step(None) != Step::Closed {}
         })?;
         let guard = Guard(Arc::clone(shared));
-        let second = spawn("plinth-commit", move || {
+        let keeper = keeper(shared);
+        let second = spawn("plinth-segments", move || {
+            let _guard = guard;
+            keeper.run();
+        });
+        let guard = Guard(Arc::clone(shared));
+        let third = spawn("plinth-commit", move || {
             while sequencer.step(tick) != Step::Closed {}
             guard.0.hand_off.close();
+            guard.0.segments.close();
         });
-        match second {
-            Ok(second) => Ok(Self { handles: [first, second] }),
-            Err(error) => {
+        match (second, third) {
+            (Ok(second), Ok(third)) => Ok(Self { handles: [first, second, third] }),
+            (Err(error), _) | (_, Err(error)) => {
+                shared.queue.close();
                 shared.hand_off.close();
+                shared.segments.close();
                 Err(error)
             }
         }
@@ -53,6 +62,12 @@ impl Threads {
             }
         }
     }
+}
+
+fn keeper(shared: &Shared) -> Keeper {
+    let storage = &shared.options.storage;
+    let pauses = (storage.retry_min, storage.retry_max);
+    Keeper::new(Arc::clone(&shared.segments), Arc::clone(&shared.options.clock), pauses)
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {
@@ -75,7 +90,7 @@ impl Drop for Guard {
 pub enum Stage {
     /// One batch is decided, sent to the log and applied; or, if none waits, time passes.
     Sequence,
-    /// What was sent to the log is written, synced and published.
+    /// What was sent to the log is written, synced and published; then room is made for more.
     Log,
 }
 
@@ -83,18 +98,22 @@ pub enum Stage {
 pub(crate) struct Manual {
     sequencer: Sequencer,
     log: LogStage,
+    keeper: Keeper,
 }
 
 impl Manual {
-    pub(crate) fn new(sequencer: Sequencer, log: LogStage) -> Self {
-        Self { sequencer, log }
+    pub(crate) fn new(shared: &Shared, sequencer: Sequencer, log: LogStage) -> Self {
+        Self { sequencer, log, keeper: keeper(shared) }
     }
 
     /// Takes a step of one stage; false if there was nothing to do.
     pub(crate) fn step(&mut self, stage: Stage) -> bool {
         let step = match stage {
             Stage::Sequence => self.sequencer.step(Duration::ZERO),
-            Stage::Log => self.log.step(Some(Duration::ZERO)),
+            Stage::Log => {
+                let step = self.log.step(Some(Duration::ZERO));
+                if self.keeper.step() { Step::Worked } else { step }
+            }
         };
         step == Step::Worked
     }
@@ -103,7 +122,9 @@ impl Manual {
     pub(crate) fn finish(&mut self, shared: &Shared) {
         while self.sequencer.step(Duration::ZERO) != Step::Closed {
             self.log.step(Some(Duration::ZERO));
+            self.keeper.step();
         }
+        shared.segments.close();
         shared.hand_off.close();
         while self.log.step(Some(Duration::ZERO)) != Step::Closed {}
     }

@@ -1,6 +1,7 @@
 //! The engine as a whole, on a simulated disk, driven step by step.
 
 mod commits;
+mod disk_full;
 mod durability;
 mod idempotency;
 mod inspect;

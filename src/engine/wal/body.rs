@@ -8,7 +8,9 @@ use plinth_protocol::{KeyspaceId, Version};
 
 use super::{
     LogError, LogRecord,
-    record::{RECORD_BODY_BYTES_MAX, TYPE_BATCH, TYPE_CEILING},
+    record::{
+        RECORD_ALIGNMENT, RECORD_BODY_BYTES_MAX, RECORD_HEADER_BYTES, TYPE_BATCH, TYPE_CEILING,
+    },
 };
 use crate::engine::write::{CommittedTransaction, Write};
 
@@ -23,6 +25,13 @@ const FLAG_IDEMPOTENCY_ID: u8 = 1;
 const TRANSACTION_BYTES_MIN: usize = 24;
 /// The least bytes of a write.
 const WRITE_BYTES_MIN: usize = 9;
+
+/// What a batch takes in the log beside its transactions.
+pub(crate) const BATCH_BYTES: u64 = (RECORD_HEADER_BYTES + 4 + RECORD_ALIGNMENT) as u64;
+/// What a transaction takes beside its id and its writes.
+pub(crate) const TRANSACTION_BYTES: u64 = TRANSACTION_BYTES_MIN as u64;
+/// What a write takes at most beside its keys and its value.
+pub(crate) const WRITE_BYTES: u64 = WRITE_BYTES_MIN as u64 + 4;
 
 /// Adds a batch's body to the buffer. What was added has no meaning after an error.
 pub(super) fn encode_batch(

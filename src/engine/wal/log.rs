@@ -21,6 +21,8 @@ pub struct LogOptions {
     /// How far ahead of the records zeros are written: one sync in so many bytes also has metadata
     /// to write.
     pub zero_fill_bytes: u64,
+    /// The most retired segments that are kept to be used again.
+    pub spares_max: usize,
     /// Which database the log belongs to; a segment of another one is refused.
     pub database_id: [u8; 16],
     /// Seeds the segments' salts. Where clients can choose what is written, they must not be able
@@ -30,7 +32,13 @@ pub struct LogOptions {
 
 impl Default for LogOptions {
     fn default() -> Self {
-        Self { segment_bytes: 64 << 20, zero_fill_bytes: 1 << 20, database_id: [0; 16], seed: 0 }
+        Self {
+            segment_bytes: 64 << 20,
+            zero_fill_bytes: 1 << 20,
+            spares_max: 4,
+            database_id: [0; 16],
+            seed: 0,
+        }
     }
 }
 
@@ -130,6 +138,11 @@ impl Log {
         Arc::clone(&self.segments)
     }
 
+    /// How many bytes of records the segment that is appended to can still take.
+    pub(crate) fn room_left(&self) -> u64 {
+        self.segment.capacity.saturating_sub(self.position.next_multiple_of(SECTOR_BYTES))
+    }
+
     /// The number of the segment that is appended to.
     pub fn segment_number(&self) -> u64 {
         self.segment.header.number
@@ -169,14 +182,22 @@ impl Log {
             previous: self.chain.previous,
             stale_to: 0,
         };
-        let capacity = self.options.segment_bytes.max(SEGMENT_HEADER_BYTES as u64 + bytes);
-        let unfinished = Unfinished::create(&*self.vfs, &self.directory, header)?;
-        let segment = unfinished.finish(&*self.vfs, &self.directory, capacity, &self.options)?;
+        let segment = match self.segments.segment_of_spare(&header, bytes) {
+            Some(segment) => segment?,
+            None => self.new_segment(header, bytes)?,
+        };
         self.segments.rotated(number, self.chain.last_version, self.position);
         self.segment = segment;
         self.position = SEGMENT_HEADER_BYTES as u64;
         self.durable_to = self.position;
         Ok(())
+    }
+
+    fn new_segment(&self, header: SegmentHeader, bytes: u64) -> Result<Segment, LogError> {
+        let capacity = self.options.segment_bytes.max(SEGMENT_HEADER_BYTES as u64 + bytes);
+        let capacity = capacity.next_multiple_of(SECTOR_BYTES);
+        let unfinished = Unfinished::create(&*self.vfs, &self.directory, header)?;
+        unfinished.finish(&*self.vfs, &self.directory, capacity, &self.options)
     }
 
     fn sync_segment(&mut self) -> Result<(), LogError> {

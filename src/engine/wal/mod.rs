@@ -36,24 +36,30 @@ mod body;
 mod chain;
 mod encoder;
 mod error;
+mod keeper;
 mod log;
 mod reader;
 mod record;
 mod recovery;
+mod room;
 mod scan;
 mod segment;
 mod segments;
+mod spare;
 mod survey;
 
+pub(crate) use body::{BATCH_BYTES, TRANSACTION_BYTES, WRITE_BYTES};
 pub use encoder::RecordEncoder;
 pub use error::LogError;
+pub(crate) use keeper::Keeper;
 pub use log::{Log, LogOptions};
 pub use record::LogRecord;
 pub use recovery::{LogStart, RecoveryReport, TornTail};
+pub(crate) use room::{Admission, footprint};
 pub use scan::{
     LogMark, LogScan, ScannedRecord, ScannedSegment, path_of_segment, segments_in, version_before,
 };
-pub use segments::{Segments, SegmentsHold};
+pub use segments::{SegmentStats, Segments, SegmentsHold};
 pub use survey::{LogSurvey, RecordPlace, SegmentSummary, survey};
 
 #[cfg(test)]

@@ -31,7 +31,8 @@ use super::{
     segment::{
         FIRST_SEGMENT, Name, SEGMENT_HEADER_BYTES, Segment, SegmentHeader, Unfinished, segment_path,
     },
-    segments::ClosedSegment,
+    segments::{ClosedSegment, FoundSegments},
+    spare::{Spare, spare_path},
 };
 use crate::vfs::Vfs;
 
@@ -107,7 +108,8 @@ impl Log {
         replay: &mut dyn FnMut(LogRecord) -> Result<(), LogError>,
     ) -> Result<(Self, RecoveryReport), LogError> {
         make_directory(&**vfs, directory)?;
-        let found = find_segments(&**vfs, directory, start)?;
+        let mut found = find_segments(&**vfs, directory, start)?;
+        keep_spares(&**vfs, directory, &options, &mut found)?;
         let mut replay = Replay {
             report: RecoveryReport { leftovers: found.leftovers, ..RecoveryReport::default() },
             chain: Chain::default(),
@@ -141,18 +143,29 @@ impl Log {
         let Replay { mut report, chain, .. } = replay;
         report.segments = closed.len() as u64 + u64::from(found.last.is_some());
         let header = &segment.header;
-        let segments = Segments::new(vfs, directory, closed, header.number, header.after_version);
+        let segments = FoundSegments {
+            closed,
+            current: header.number,
+            current_after: header.after_version,
+            spares: found.spares,
+            next_serial: found.next_serial,
+        };
+        let segments = Segments::new(vfs, directory, &options, segments);
         let end = LogEnd { position, chain, segments };
         Ok((Self::open(vfs, directory, options, segment, end), report))
     }
 }
 
 /// What is in the log's directory.
+#[derive(Default)]
 struct Found {
     /// The number of the last segment; all from the first needed one to it are there.
     last: Option<u64>,
     /// How many were there and not needed.
     leftovers: u64,
+    serials: Vec<u64>,
+    spares: Vec<Spare>,
+    next_serial: u64,
 }
 
 /// Makes the log's directory and its name durable. Also when it exists: it may have been made just
@@ -168,7 +181,7 @@ fn make_directory(vfs: &dyn Vfs, directory: &Path) -> Result<(), LogError> {
 /// Removes unfinished segments and those that are not needed; those that are must have the right
 /// names.
 fn find_segments(vfs: &dyn Vfs, directory: &Path, start: LogStart) -> Result<Found, LogError> {
-    let mut found = Found { last: None, leftovers: 0 };
+    let mut found = Found::default();
     for name in vfs.list(directory)? {
         match Name::of(&name) {
             Name::Segment(number) if number < start.first_segment => {
@@ -184,6 +197,7 @@ fn find_segments(vfs: &dyn Vfs, directory: &Path, start: LogStart) -> Result<Fou
                 found.last = Some(number);
             }
             Name::Unfinished => vfs.remove(&directory.join(name))?,
+            Name::Spare(serial) => found.serials.push(serial),
             Name::Unexpected => {
                 return Err(LogError::UnexpectedFile { path: directory.join(name) });
             }
@@ -194,6 +208,30 @@ fn find_segments(vfs: &dyn Vfs, directory: &Path, start: LogStart) -> Result<Fou
         return Err(missing(directory, start.first_segment));
     }
     Ok(found)
+}
+
+/// Takes over the spares that are of use, and removes the others.
+fn keep_spares(
+    vfs: &dyn Vfs,
+    directory: &Path,
+    options: &LogOptions,
+    found: &mut Found,
+) -> Result<(), LogError> {
+    found.next_serial = found.serials.last().map_or(1, |last| last.saturating_add(1));
+    for serial in &found.serials {
+        let path = spare_path(directory, *serial);
+        let spare = if found.spares.len() < options.spares_max {
+            // One that can't be had, because the disk is full, is no reason not to start.
+            Spare::find(vfs, &path, options.segment_bytes).unwrap_or(None)
+        } else {
+            None
+        };
+        match spare {
+            Some(spare) => found.spares.push(spare),
+            None => vfs.remove(&path)?,
+        }
+    }
+    Ok(())
 }
 
 fn missing(directory: &Path, number: u64) -> LogError {

@@ -14,7 +14,7 @@ use std::{
 use plinth_protocol::Version;
 
 use super::{LogError, LogOptions};
-use crate::vfs::{File, Vfs};
+use crate::vfs::{File, Vfs, VfsError};
 
 /// Bytes of a segment's header: one sector.
 pub(super) const SEGMENT_HEADER_BYTES: usize = 512;
@@ -116,6 +116,8 @@ pub(super) enum Name {
     Segment(u64),
     /// A segment that was being made when the program ended.
     Unfinished,
+    /// Room for a segment.
+    Spare(u64),
     /// Ends like a segment and is none.
     Unexpected,
     /// Nothing of ours.
@@ -135,6 +137,7 @@ impl Name {
             (Some("log"), Some(number)) => Self::Segment(number),
             (Some("log"), None) => Self::Unexpected,
             (Some("new"), Some(_)) => Self::Unfinished,
+            (Some("spare"), Some(serial)) => Self::Spare(serial),
             _ => Self::Other,
         }
     }
@@ -148,7 +151,7 @@ pub(super) struct Segment {
     /// The length of the file.
     pub(super) capacity: u64,
     /// What lies before this has been written at least once, with zeros where there are no records.
-    filled: u64,
+    pub(super) filled: u64,
 }
 
 /// A segment that has no name yet.
@@ -211,15 +214,21 @@ impl Segment {
         let stretch = stretch.max(SECTOR_BYTES);
         let target = (end + 1).checked_next_multiple_of(stretch).unwrap_or(u64::MAX);
         let target = target.min(self.capacity).max(end);
-        let mut position = self.filled.max(end);
-        while position < target {
-            let count = (target - position).min(ZEROS.len() as u64) as usize;
-            self.file.write_all_at(ZEROS.get(..count).unwrap_or(&ZEROS), position)?;
-            position += count as u64;
-        }
+        fill(&*self.file, self.filled.max(end), target)?;
         self.filled = target;
         Ok(())
     }
+}
+
+/// Writes zeros.
+pub(super) fn fill(file: &dyn File, begin: u64, end: u64) -> Result<(), VfsError> {
+    let mut position = begin;
+    while position < end {
+        let count = (end - position).min(ZEROS.len() as u64) as usize;
+        file.write_all_at(ZEROS.get(..count).unwrap_or(&ZEROS), position)?;
+        position += count as u64;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -255,6 +264,7 @@ mod tests {
         let name = |name: &str| Name::of(OsStr::new(name));
         assert_eq!(name("0000000000000012.log"), Name::Segment(12));
         assert_eq!(name("0000000000000012.new"), Name::Unfinished);
+        assert_eq!(name("0000000000000012.spare"), Name::Spare(12));
         for odd in ["12.log", "0000000000000000.log", "x.log", "+000000000000012.log"] {
             assert_eq!(name(odd), Name::Unexpected, "{odd}");
         }

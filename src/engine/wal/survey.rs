@@ -152,7 +152,7 @@ fn list(
             Name::Unexpected => {
                 survey.errors.push(LogError::UnexpectedFile { path: directory.join(name) });
             }
-            Name::Unfinished | Name::Other => {}
+            Name::Unfinished | Name::Spare(_) | Name::Other => {}
         }
     }
     if numbers.is_empty() && start != LogStart::default() {

@@ -18,6 +18,7 @@ mod behaviour;
 mod crash;
 mod damage;
 mod format;
+mod recycling;
 mod retirement;
 mod scan;
 
@@ -27,6 +28,7 @@ fn options() -> LogOptions {
     LogOptions {
         segment_bytes: 4096,
         zero_fill_bytes: 1024,
+        spares_max: 2,
         database_id: *b"the test's own d",
         seed: 42,
     }

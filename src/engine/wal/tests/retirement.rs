@@ -15,7 +15,8 @@ fn log_of(vfs: &SimVfs, batches: u64) -> Log {
 
 fn numbers(vfs: &SimVfs) -> Vec<u64> {
     let names = vfs.list(Path::new(DIRECTORY)).unwrap();
-    let numbers = names.iter().map(|name| Path::new(name).file_stem().unwrap().to_str().unwrap());
+    let names = names.iter().filter(|name| Path::new(name).extension().unwrap() == "log");
+    let numbers = names.map(|name| Path::new(name).file_stem().unwrap().to_str().unwrap());
     numbers.map(|number| number.parse().unwrap()).collect()
 }
 

@@ -1,0 +1,103 @@
+//! What becomes of commits when the disk is full.
+
+use super::*;
+use crate::engine::Stage;
+
+const DISK_FULL: u16 = 8042;
+/// What a disk in these tests holds.
+const SPACE: &str = "space=400000";
+
+fn value_of(bytes: usize) -> String {
+    "v".repeat(bytes)
+}
+
+/// Fills the disk with commits; answers how many were taken.
+fn fill(bench: &Bench, engine: &Engine) -> usize {
+    for count in 0..1000 {
+        let committed = blind().set(&format!("key {count}"), &value_of(5000)).commit(engine);
+        bench.clock.advance(Duration::from_millis(1));
+        match committed {
+            Ok(_) => {}
+            Err(error) => {
+                assert_eq!(error.code.0, DISK_FULL);
+                return count;
+            }
+        }
+    }
+    panic!("the disk takes everything");
+}
+
+#[test]
+fn a_full_disk_refuses_commits_and_takes_them_again_when_there_is_room() {
+    let bench = Bench::new();
+    let engine = bench.open();
+    bench.disk.set_plan(SPACE.parse().unwrap());
+    let taken = fill(&bench, &engine);
+    assert!(taken > 20, "{taken}");
+    let full = engine.stats();
+    assert!(full.disk_full.unwrap().contains("could not"));
+    assert!(!engine.is_poisoned());
+    // Reads go on, and so does the read version, for which a bit of room is kept.
+    assert_eq!(value(&engine, "key 0"), Some(value_of(5000)));
+    let before = engine.read_version();
+    bench.idle(&engine, Duration::from_secs(1));
+    assert!(engine.read_version() > before);
+    assert_eq!(blind().set("refused", &value_of(5000)).code(&engine), DISK_FULL);
+    // What only reads needs no room; what doesn't commit is told so.
+    version_of(at(engine.read_version()).reads_key("key 0").commit(&engine));
+    at(before).reads_key("key 1").claims("key 1").version(&engine);
+
+    bench.disk.set_plan("".parse().unwrap());
+    bench.idle(&engine, Duration::from_secs(20));
+    assert_eq!(engine.stats().disk_full, None);
+    blind().set("later", "1").version(&engine);
+    drop(engine);
+    let again = Bench { disk: bench.disk.restart(), clock: Arc::clone(&bench.clock) }.open();
+    assert_eq!(rows_at(&again, again.read_version()).unwrap().len(), taken + 1);
+    assert_eq!(value(&again, "refused"), None, "refused is refused");
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_by_a_cut_on_a_full_disk() {
+    let bench = Bench::new();
+    let engine = bench.open();
+    bench.disk.set_plan(SPACE.parse().unwrap());
+    let taken = fill(&bench, &engine);
+    let disk =
+        bench.disk.after_cut(crate::vfs::sim::Keep::Nothing, crate::vfs::sim::KeepNames::Prefix, 1);
+    let again = Bench { disk, clock: Arc::clone(&bench.clock) }.open();
+    assert_eq!(rows_at(&again, again.read_version()).unwrap().len(), taken);
+}
+
+#[test]
+fn a_commit_larger_than_a_segment_gets_room_before_it_is_sequenced() {
+    let bench = Bench::new();
+    let engine = bench.open();
+    let outcomes = Arc::new(Outcomes::default());
+    let large =
+        (0..30).fold(blind(), |draft, key| draft.set(&format!("{key:02}"), &value_of(9000)));
+    outcomes.submit(&engine, 0, large.clone());
+    outcomes.submit(&engine, 1, blind().set("small", "1"));
+    // There is no room of that size yet: it waits, undecided.
+    assert!(!engine.step_stage(Stage::Sequence));
+    settle(&engine);
+    assert_eq!(outcomes.take().len(), 2);
+    assert_eq!(value(&engine, "29"), Some(value_of(9000)));
+
+    // Where there can't be any, it is refused, and what is small is not.
+    bench.disk.set_plan(SPACE.parse().unwrap());
+    assert_eq!(large.code(&engine), DISK_FULL);
+    blind().set("small", "2").version(&engine);
+}
+
+#[test]
+fn a_disk_that_fails_to_make_room_does_not_poison() {
+    let bench = Bench::new();
+    let engine = bench.open();
+    bench.disk.set_plan("spare.allocate#1+=eio".parse().unwrap());
+    let taken = fill(&bench, &engine);
+    assert!(taken > 5 && !engine.is_poisoned());
+    bench.disk.set_plan("".parse().unwrap());
+    bench.idle(&engine, Duration::from_secs(20));
+    blind().set("later", "1").version(&engine);
+}
