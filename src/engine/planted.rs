@@ -6,6 +6,12 @@
 pub(in crate::engine) enum Bug {
     /// A log record is taken for sound whatever the checksum of its body says.
     LogChecksumIgnored,
+    /// A block of a table is taken for sound whatever its checksum says.
+    TableChecksumIgnored,
+    /// Compactions drop what only pins and older reads still see.
+    SnapshotsForgotten,
+    /// Compactions drop clears although older tables hold what they cleared.
+    ClearsForgottenEarly,
 }
 
 #[cfg(not(test))]

@@ -1,7 +1,5 @@
 //! Power cuts at every call, and again at the calls of recovery.
 
-use std::collections::HashSet;
-
 use plinthdb::vfs::{
     SimVfs,
     sim::{Fault, FaultPlan, Keep, KeepNames},
@@ -9,7 +7,7 @@ use plinthdb::vfs::{
 
 use super::{
     history::History,
-    remains::{fault_at, is_deep, judge, line_to_repeat, remains, repeat},
+    remains::{Seen, fault_at, is_deep, judge, line_to_repeat, remains, repeat},
     script::{self, Script},
     verdict::verdict,
 };
@@ -26,24 +24,7 @@ struct Counts {
     images: u64,
     recoveries: u64,
     nested: u64,
-    /// Disks with what clients knew of them that were looked at already.
-    seen: HashSet<(u64, Told)>,
-}
-
-/// What a verdict looks at besides the disk.
-type Told = (usize, usize, u64, usize);
-
-impl Counts {
-    /// Whether the like was not looked at before: the same bytes, with the same promises.
-    fn is_new(&mut self, disk: &SimVfs, history: &History) -> bool {
-        let told = (
-            history.submitted.len(),
-            history.acknowledged(),
-            history.newest.0,
-            history.read_at.len(),
-        );
-        self.seen.insert((disk.fingerprint(), told))
-    }
+    seen: Seen,
 }
 
 /// Everything that one cut may leave. Recovery of some is cut itself, at each of its calls.
@@ -56,7 +37,7 @@ fn try_cut(script: u64, number: u64, fault: Fault, counts: &mut Counts) {
         let plan = FaultPlan { faults: fault_at(number, false, fault).faults, ..remains };
         let left = disk.after_cut(plan.keep, plan.names, plan.seed);
         counts.images += 1;
-        if !counts.is_new(&left, &history) {
+        if !counts.seen.is_new(&left, &history) {
             continue;
         }
         if counts.recoveries.is_multiple_of(nested_one_in) {

@@ -119,11 +119,13 @@ struct Sound {
 }
 
 impl Sound {
-    fn new(script: u64, disk: SimVfs) -> Self {
+    fn new(script: u64) -> Self {
+        let disk = SimVfs::new();
         let history: History = Script::new(script).run(&disk);
         assert_eq!(history.complaint, None);
         let states = history.states().collect();
-        Self { disk, states }
+        // What was not synced after the end is nobody's.
+        Self { disk: disk.restart(), states }
     }
 
     fn rows(&self) -> &Rows {
@@ -200,13 +202,13 @@ fn check_rows_in_part(engine: &Engine, sound: &Sound) -> Result<(), String> {
 /// Damages the directory that a script leaves in every way; says what was wrong about it first.
 pub(crate) fn damage_all(script: u64, tally: &mut Tally) -> Result<(), String> {
     let mut random = Random::new(script);
-    let sound = Sound::new(script, SimVfs::new());
+    let sound = Sound::new(script);
     let paths = files(&sound.disk, Path::new("/data"));
     for (index, path) in paths.iter().enumerate() {
         let other = &paths[(index + 1) % paths.len()];
         let len = sound.disk.bytes(path).expect("it is there").len();
         for damage in damages(len, &mut random) {
-            let disk = sound.disk.restart();
+            let disk = sound.disk.duplicate();
             damage.inflict(&disk, path, other);
             let examine = AssertUnwindSafe(|| examine(&disk, &sound, path, tally));
             let panics = |_| Err("it panics".to_owned());

@@ -21,7 +21,7 @@ pub(crate) enum Told {
     Committed(Version),
     Conflicted,
     /// It certainly did not happen.
-    Refused,
+    Refused(ErrorCode),
 }
 
 /// A commit, in the order in which they were submitted; its place there is its token.
@@ -69,9 +69,13 @@ impl History {
         self.complaint.get_or_insert(complaint);
     }
 
-    /// The commits that certainly didn't happen, and not for a conflict.
-    pub(crate) fn refused(&self) -> usize {
-        self.submitted.iter().filter(|submitted| submitted.told == Told::Refused).count()
+    /// Why commits were refused that would not have lost against others.
+    pub(crate) fn refusals(&self) -> BTreeSet<ErrorCode> {
+        let codes = self.submitted.iter().filter_map(|submitted| match submitted.told {
+            Told::Refused(code) => Some(code),
+            _ => None,
+        });
+        codes.collect()
     }
 
     pub(crate) fn saw(&mut self, version: Version) {
@@ -88,7 +92,7 @@ impl History {
             let is_new = match other.told {
                 Told::Committed(version) => !is_seen(version),
                 Told::Nothing => !self.must_conflict(earlier),
-                Told::Conflicted | Told::Refused => false,
+                Told::Conflicted | Told::Refused(_) => false,
             };
             is_new && commit.read_conflicts.iter().any(|read| writes(&other.commit, &read.range))
         })
@@ -226,6 +230,6 @@ pub(crate) fn told_by(outcome: &Result<CommitResult, Error>) -> Told {
         Ok(CommitResult::Committed { version, .. }) => Told::Committed(*version),
         Ok(CommitResult::Conflicted { .. }) => Told::Conflicted,
         Err(error) if error.code == ErrorCode::COMMIT_UNKNOWN_RESULT => Told::Nothing,
-        Err(_) => Told::Refused,
+        Err(error) => Told::Refused(error.code),
     }
 }

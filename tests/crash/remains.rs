@@ -1,5 +1,7 @@
 //! What is tried on every script, and how a failure is told and repeated.
 
+use std::collections::BTreeSet;
+
 use plinthdb::vfs::{
     SimVfs,
     sim::{Fault, FaultPlan, Keep, KeepNames, Trigger},
@@ -40,6 +42,31 @@ pub(crate) fn remains(seed: u64) -> Vec<FaultPlan> {
         remains.push(plan(Keep::Random, KeepNames::Any, seed * 8 + 4 + mix));
     }
     remains
+}
+
+/// Disks that were looked at, with what clients knew then.
+#[derive(Default)]
+pub(crate) struct Seen(BTreeSet<(u64, Promises)>);
+
+/// What a verdict looks at besides the disk.
+type Promises = (usize, usize, u64, usize);
+
+impl Seen {
+    /// Whether the like was not looked at before: the same bytes, with the same promises.
+    pub(crate) fn is_new(&mut self, disk: &SimVfs, history: &History) -> bool {
+        let promises = (
+            history.submitted.len(),
+            history.acknowledged(),
+            history.newest.0,
+            history.read_at.len(),
+        );
+        self.0.insert((disk.fingerprint(), promises))
+    }
+
+    /// How many different ones there were.
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
 }
 
 /// Looks at a disk; says how to repeat it if it is wrong.

@@ -22,6 +22,9 @@ use super::history::{History, Outcomes, Rows, Submitted, Told, id_of, marker, to
 
 const ROUNDS: usize = 60;
 
+/// What is stepped; commits come most often.
+const STAGES: [Stage; 4] = [Stage::Sequence, Stage::Log, Stage::Sequence, Stage::Log];
+
 pub(crate) const SPACE: KeyspaceId = KeyspaceId::DEFAULT;
 
 /// Opens an engine on a simulated disk, at a time of its own.
@@ -96,8 +99,7 @@ impl Script {
                 self.submit(&engine, round);
             }
             for _ in 0..self.random.below(9) {
-                let stage = if self.random.one_in(2) { Stage::Sequence } else { Stage::Log };
-                engine.step_stage(stage);
+                engine.step_stage(STAGES[self.random.below(STAGES.len() as u64) as usize]);
                 self.look(&engine);
             }
             clock.advance(Duration::from_micros(self.random.below(1_000)));
@@ -200,7 +202,7 @@ impl Script {
         let sink = Arc::clone(&self.outcomes) as Arc<_>;
         let told = match engine.submit(commit.clone(), sink, token as u64) {
             Ok(()) => Told::Nothing,
-            Err(_) => Told::Refused,
+            Err((_, error)) => Told::Refused(error.code),
         };
         self.history.submitted.push(Submitted { commit, is_durable, told });
     }

@@ -53,7 +53,7 @@ fn check_promises(history: &History, happened: &BTreeMap<usize, Version>) -> Res
     let mut last = Version::ZERO;
     for (token, submitted) in history.submitted.iter().enumerate() {
         let Some(&version) = happened.get(&token) else {
-            let may_be_missing = matches!(submitted.told, Told::Conflicted | Told::Refused)
+            let may_be_missing = matches!(submitted.told, Told::Conflicted | Told::Refused(_))
                 || history.must_conflict(token);
             if !may_be_missing {
                 first_missing.get_or_insert(token);
@@ -73,7 +73,7 @@ fn check_promises(history: &History, happened: &BTreeMap<usize, Version>) -> Res
                     "commit {token} was told to be at {told}, and is at {version}"
                 ));
             }
-            Told::Conflicted | Told::Refused => {
+            Told::Conflicted | Told::Refused(_) => {
                 return Err(format!("commit {token} was {:?}, and happened", submitted.told));
             }
             Told::Committed(_) | Told::Nothing => {}

@@ -24,9 +24,14 @@ fn without_a_planted_bug_nobody_complains() {
     assert_eq!(remains::first_complaint("", 0, 17), None);
 }
 
+/// Damage finds the bug.
+fn assert_caught_by_damage(bug: Bug) {
+    let _planted = plant(bug);
+    let complaint = damage::damage_all(0, &mut damage::Tally::default()).err();
+    assert!(complaint.is_some(), "nobody notices {bug:?}");
+}
+
 #[test]
 fn planted_a_log_checksum_that_is_ignored_is_caught() {
-    let _planted = plant(Bug::LogChecksumIgnored);
-    let complaint = damage::damage_all(0, &mut damage::Tally::default()).err();
-    assert!(complaint.is_some(), "nobody notices");
+    assert_caught_by_damage(Bug::LogChecksumIgnored);
 }
