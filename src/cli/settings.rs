@@ -84,6 +84,9 @@ settings! {
     /// Backups are written below this directory and nowhere else [default: backups in the data
     /// directory]
     backup_dir: PathBuf, "PLINTH_BACKUP_DIR", "DIR";
+    /// Every segment of the log is kept in this directory for good once it is closed, for a restore
+    /// to any version or time behind a backup [default: none are kept]
+    archive: PathBuf, "PLINTH_ARCHIVE", "DIR";
     /// When a commit is answered: 'sync', once it is on the disk; 'interval=MS', at once, the disk
     /// being synced that often; 'none', at once [default: sync]
     durability: DurabilitySetting, "PLINTH_DURABILITY", "MODE";

@@ -52,6 +52,12 @@ pub struct EngineStats {
     /// Why no more room could be made for the log, if it couldn't when it was tried last. Commits go
     /// on while there is room that was made before, then they are refused; it is tried again.
     pub disk_full: Option<String>,
+    /// Segments that went to the archive since the start.
+    pub archived_segments: u64,
+    /// Closed segments that the archive has not got yet: they are kept until it has.
+    pub archive_waiting: u64,
+    /// Why the archive could not take a segment when it was tried last, if it couldn't.
+    pub archive_trouble: Option<String>,
     /// Commits that wait for the sequencer.
     pub queue_items: usize,
     /// Watches that are set.

@@ -45,6 +45,11 @@ pub enum LogError {
         /// The segment.
         path: PathBuf,
     },
+    /// The archive has another segment of this number.
+    OtherInArchive {
+        /// Where.
+        path: PathBuf,
+    },
     /// A segment in a format that this program doesn't know.
     UnknownFormat {
         /// The segment.
@@ -115,6 +120,11 @@ impl fmt::Display for LogError {
             Self::ForeignSegment { path } => write!(
                 f,
                 "{} belongs to the log of another database; bring back the file that was there",
+                path.display()
+            ),
+            Self::OtherInArchive { path } => write!(
+                f,
+                "{} is a segment of another log; give every database an archive of its own",
                 path.display()
             ),
             Self::UnknownFormat { path, format } => write!(

@@ -1,4 +1,4 @@
-//! The keeper of the segments: has a spare ready before the log needs one.
+//! The keeper of the segments: has a spare ready before the log needs one, and sees to the archive.
 //!
 //! When that can't be, because the disk is full or fails, it says so and tries again, later and
 //! later; commits are refused meanwhile, once the room that is reserved is used up, and go on by
@@ -9,16 +9,50 @@ use std::{sync::Arc, time::Duration};
 use super::Segments;
 use crate::clock::Clock;
 
-/// Makes spares ahead. A thread's work, or a step of whoever drives the pipeline.
+/// Makes spares ahead, and archives what is closed. A thread's work, or a step of whoever drives the
+/// pipeline.
 pub(crate) struct Keeper {
     segments: Arc<Segments>,
     clock: Arc<dyn Clock>,
-    pause_min: Duration,
-    pause_max: Duration,
+    spares: Pauses,
+    archive: Pauses,
+}
+
+/// When something is tried again that has failed.
+#[derive(Debug)]
+struct Pauses {
+    min: Duration,
+    max: Duration,
     /// The pause after the next failure.
-    pause: Duration,
+    next: Duration,
     /// Not before this moment.
     resume_micros: u64,
+}
+
+impl Pauses {
+    fn new((min, max): (Duration, Duration)) -> Self {
+        Self { min, max, next: min, resume_micros: 0 }
+    }
+
+    fn until_over(&self, now_micros: u64) -> Duration {
+        Duration::from_micros(self.resume_micros.saturating_sub(now_micros))
+    }
+
+    /// Whether it had failed before.
+    fn succeeded(&mut self) -> bool {
+        let had_failed = self.next > self.min;
+        (self.next, self.resume_micros) = (self.min, 0);
+        had_failed
+    }
+
+    /// Whether it had succeeded before.
+    fn failed(&mut self, now_micros: u64) -> bool {
+        let had_succeeded = self.next == self.min;
+        let pause = u64::try_from(self.next.as_micros()).unwrap_or(u64::MAX);
+        self.resume_micros = now_micros.saturating_add(pause);
+        self.next = (self.next * 2).min(self.max);
+        had_succeeded
+    }
 }
 
 impl Keeper {
@@ -26,50 +60,70 @@ impl Keeper {
     pub(crate) fn new(
         segments: Arc<Segments>,
         clock: Arc<dyn Clock>,
-        (pause_min, pause_max): (Duration, Duration),
+        pauses: (Duration, Duration),
     ) -> Self {
-        Self { segments, clock, pause_min, pause_max, pause: pause_min, resume_micros: 0 }
+        Self { segments, clock, spares: Pauses::new(pauses), archive: Pauses::new(pauses) }
     }
 
     /// Does what is due; false if nothing was.
     pub(crate) fn step(&mut self) -> bool {
-        if !self.until_resumed().is_zero() {
+        let made = self.make_spare();
+        let archived = self.archive_segment();
+        made || archived
+    }
+
+    fn make_spare(&mut self) -> bool {
+        let now = self.clock.monotonic_micros();
+        if !self.spares.until_over(now).is_zero() {
             return false;
         }
         let Some(capacity) = self.segments.spare_due() else { return false };
         match self.segments.make_spare(capacity) {
             Ok(()) => {
-                if self.pause > self.pause_min {
+                if self.spares.succeeded() {
                     tracing::info!("there is room for the log again");
                 }
-                self.pause = self.pause_min;
             }
             Err(error) => {
-                if self.pause == self.pause_min {
+                if self.spares.failed(now) {
                     tracing::warn!(%error, "no room can be made for the log");
                 }
-                let pause = u64::try_from(self.pause.as_micros()).unwrap_or(u64::MAX);
-                self.resume_micros = self.clock.monotonic_micros().saturating_add(pause);
-                self.pause = (self.pause * 2).min(self.pause_max);
             }
         }
         true
     }
 
-    /// Waits for work and does it, until the log is closed.
-    pub(crate) fn run(mut self) {
-        loop {
-            let pause = self.until_resumed();
-            let limit = (!pause.is_zero()).then_some(pause);
-            if !self.segments.wait_for_work(limit) {
-                return;
+    fn archive_segment(&mut self) -> bool {
+        let now = self.clock.monotonic_micros();
+        if !self.archive.until_over(now).is_zero() {
+            return false;
+        }
+        match self.segments.archive_next() {
+            Ok(did) => {
+                if did && self.archive.succeeded() {
+                    tracing::info!("the archive takes segments again");
+                }
+                did
             }
-            self.step();
+            Err(error) => {
+                if self.archive.failed(now) {
+                    tracing::warn!(%error, "the archive can't take a segment; the log keeps it");
+                }
+                true
+            }
         }
     }
 
-    fn until_resumed(&self) -> Duration {
-        let now = self.clock.monotonic_micros();
-        Duration::from_micros(self.resume_micros.saturating_sub(now))
+    /// Waits for work and does it, until the log is closed.
+    pub(crate) fn run(mut self) {
+        loop {
+            let now = self.clock.monotonic_micros();
+            let pauses = [self.spares.until_over(now), self.archive.until_over(now)];
+            let limit = pauses.into_iter().filter(|pause| !pause.is_zero()).min();
+            if !self.segments.wait_for_work(limit) {
+                return;
+            }
+            while self.step() {}
+        }
     }
 }

@@ -23,6 +23,8 @@ pub struct LogOptions {
     pub zero_fill_bytes: u64,
     /// The most retired segments that are kept to be used again.
     pub spares_max: usize,
+    /// Where every segment is kept for good when it is closed, if anywhere.
+    pub archive: Option<PathBuf>,
     /// Which database the log belongs to; a segment of another one is refused.
     pub database_id: [u8; 16],
     /// Seeds the segments' salts. Where clients can choose what is written, they must not be able
@@ -36,6 +38,7 @@ impl Default for LogOptions {
             segment_bytes: 64 << 20,
             zero_fill_bytes: 1 << 20,
             spares_max: 4,
+            archive: None,
             database_id: [0; 16],
             seed: 0,
         }

@@ -11,6 +11,9 @@
 //! log/0000000000000002.log   [header][record]··[record]0000000000000000000   ← appended to
 //! ```
 //!
+//! Segments that are not needed any more become spares, and spares the next segments; [`Segments`] knows
+//! how much can be appended for sure. With an archive, no segment goes before that has it.
+//!
 //! What it promises:
 //!
 //! - A record whose append was synced is given back by every later recovery, whole, once, and in
@@ -32,6 +35,7 @@
 
 #![deny(clippy::indexing_slicing, clippy::string_slice)]
 
+mod archive;
 mod body;
 mod chain;
 mod encoder;

@@ -25,6 +25,7 @@ use plinth_protocol::Version;
 
 use super::{
     Log, LogError, LogOptions, LogRecord, Segments,
+    archive::archive_segment,
     chain::{Chain, check_first, end_of_last},
     log::LogEnd,
     reader::{ReadRecord, SegmentReader},
@@ -108,7 +109,7 @@ impl Log {
         replay: &mut dyn FnMut(LogRecord) -> Result<(), LogError>,
     ) -> Result<(Self, RecoveryReport), LogError> {
         make_directory(&**vfs, directory)?;
-        let mut found = find_segments(&**vfs, directory, start)?;
+        let mut found = find_segments(&**vfs, directory, &options, start)?;
         keep_spares(&**vfs, directory, &options, &mut found)?;
         let mut replay = Replay {
             report: RecoveryReport { leftovers: found.leftovers, ..RecoveryReport::default() },
@@ -130,7 +131,7 @@ impl Log {
                 while reader.header.number < last {
                     let (number, after) = (reader.header.number, reader.header.after_version);
                     let bytes = replay.read_all(&mut reader, |_| Ok(()))?;
-                    closed.insert(number, ClosedSegment { after, bytes });
+                    closed.insert(number, ClosedSegment { after, bytes, archived: None });
                     let path = segment_path(directory, number + 1);
                     let id = Some(options.database_id);
                     let next = SegmentReader::open(&**vfs, path, number + 1, id)?;
@@ -180,13 +181,19 @@ fn make_directory(vfs: &dyn Vfs, directory: &Path) -> Result<(), LogError> {
 
 /// Removes unfinished segments and those that are not needed; those that are must have the right
 /// names.
-fn find_segments(vfs: &dyn Vfs, directory: &Path, start: LogStart) -> Result<Found, LogError> {
+fn find_segments(
+    vfs: &dyn Vfs,
+    directory: &Path,
+    options: &LogOptions,
+    start: LogStart,
+) -> Result<Found, LogError> {
     let mut found = Found::default();
     for name in vfs.list(directory)? {
         match Name::of(&name) {
             Name::Segment(number) if number < start.first_segment => {
-                vfs.remove(&directory.join(name))?;
-                found.leftovers += 1;
+                if remove_leftover(vfs, &directory.join(name), number, options)? {
+                    found.leftovers += 1;
+                }
             }
             Name::Segment(number) => {
                 // Names are sorted as their numbers are.
@@ -208,6 +215,24 @@ fn find_segments(vfs: &dyn Vfs, directory: &Path, start: LogStart) -> Result<Fou
         return Err(missing(directory, start.first_segment));
     }
     Ok(found)
+}
+
+/// Removes a segment that is not needed. If there is an archive that it can't be put into, it stays
+/// for the next start.
+fn remove_leftover(
+    vfs: &dyn Vfs,
+    path: &Path,
+    number: u64,
+    options: &LogOptions,
+) -> Result<bool, LogError> {
+    if let Some(archive) = &options.archive
+        && let Err(error) = archive_segment(vfs, path, archive, number, u64::MAX)
+    {
+        tracing::warn!(%error, "a segment can't be archived, and is kept until the next start");
+        return Ok(false);
+    }
+    vfs.remove(path)?;
+    Ok(true)
 }
 
 /// Takes over the spares that are of use, and removes the others.

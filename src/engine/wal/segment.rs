@@ -106,7 +106,7 @@ pub(super) fn segment_path(directory: &Path, number: u64) -> PathBuf {
 }
 
 /// The path of a segment that is being made.
-fn unfinished_path(directory: &Path, number: u64) -> PathBuf {
+pub(super) fn unfinished_path(directory: &Path, number: u64) -> PathBuf {
     directory.join(format!("{number:016}.new"))
 }
 

@@ -16,6 +16,7 @@ use plinth_protocol::Version;
 
 use super::{
     LogError, LogOptions,
+    archive::{Archived, archive_segment},
     room::{Admission, Room},
     segment::{SECTOR_BYTES, SEGMENT_HEADER_BYTES, Segment, SegmentHeader, segment_path},
     spare::{Spare, spare_path},
@@ -59,6 +60,10 @@ struct State {
     /// Names the next spare.
     next_serial: u64,
     room: Room,
+    /// How many segments went to the archive.
+    archived: u64,
+    /// Why the last one could not.
+    archive_trouble: Option<String>,
     is_closed: bool,
 }
 
@@ -69,6 +74,8 @@ pub(super) struct ClosedSegment {
     pub(super) after: Version,
     /// How far its records reach.
     pub(super) bytes: u64,
+    /// How the archive has it, once it does.
+    pub(super) archived: Option<Archived>,
 }
 
 /// What there is when a log is opened.
@@ -90,6 +97,12 @@ pub struct SegmentStats {
     pub spares: u64,
     /// Why no room could be made when it was tried last, if it couldn't.
     pub trouble: Option<String>,
+    /// Segments that went to the archive since the start.
+    pub archived: u64,
+    /// Closed segments that the archive has not got yet.
+    pub archive_waiting: u64,
+    /// Why the archive could not take a segment when it was tried last, if it couldn't.
+    pub archive_trouble: Option<String>,
 }
 
 /// Keeps segments until it is dropped.
@@ -142,6 +155,8 @@ impl Segments {
             spares,
             next_serial,
             room: Room::default(),
+            archived: 0,
+            archive_trouble: None,
             is_closed: false,
         };
         Self {
@@ -207,13 +222,16 @@ impl Segments {
         if state.holds > 0 {
             return None;
         }
-        let (number, _) = state.closed.first_key_value()?;
-        let number = *number;
-        if number >= state.retire_later {
+        let (number, closed) = state.closed.first_key_value()?;
+        let (number, archived) = (*number, closed.archived);
+        let is_kept = self.options.archive.is_some() && archived.is_none();
+        if number >= state.retire_later || is_kept {
             return None;
         }
         let serial = state.next_serial;
-        let is_recycled = state.spares.len() < self.options.spares_max;
+        // What is in the archive as the same file must stay as it is.
+        let is_recycled =
+            state.spares.len() < self.options.spares_max && archived != Some(Archived::Linked);
         if is_recycled {
             state.next_serial += 1;
         }
@@ -256,13 +274,21 @@ impl Segments {
             segments: state.closed.len() as u64 + 1,
             spares: state.spares.len() as u64,
             trouble: state.room.trouble.clone(),
+            archived: state.archived,
+            archive_waiting: if self.options.archive.is_some() {
+                state.closed.values().filter(|segment| segment.archived.is_none()).count() as u64
+            } else {
+                0
+            },
+            archive_trouble: state.archive_trouble.clone(),
         }
     }
 
     /// The log goes on in the next segment; the one before is closed with so many bytes.
     pub(super) fn rotated(&self, number: u64, after: Version, bytes_before: u64) {
         let mut state = self.state.lock();
-        let closed = ClosedSegment { after: state.current_after, bytes: bytes_before };
+        let closed =
+            ClosedSegment { after: state.current_after, bytes: bytes_before, archived: None };
         let before = state.current;
         state.closed.insert(before, closed);
         (state.current, state.current_after) = (number, after);
@@ -338,6 +364,42 @@ impl Segments {
         drop(self.room_changed.wait_for(state, limit));
     }
 
+    /// The oldest closed segment that the archive has not got, and how far its records reach.
+    fn to_archive(&self, state: &State) -> Option<(u64, u64)> {
+        self.options.archive.as_ref()?;
+        let mut closed = state.closed.iter();
+        let (number, segment) = closed.find(|(_, segment)| segment.archived.is_none())?;
+        (!state.is_closed).then_some((*number, segment.bytes))
+    }
+
+    /// Puts a closed segment into the archive; false if the archive has them all. What could not be
+    /// given up before goes then.
+    pub(super) fn archive_next(&self) -> Result<bool, LogError> {
+        let next = self.to_archive(&self.state.lock());
+        let (Some((number, end)), Some(archive)) = (next, &self.options.archive) else {
+            return Ok(false);
+        };
+        let segment = segment_path(&self.directory, number);
+        let archived = archive_segment(&*self.vfs, &segment, archive, number, end);
+        let mut state = self.state.lock();
+        match archived {
+            Ok(archived) => {
+                state.archive_trouble = None;
+                state.archived += 1;
+                if let Some(segment) = state.closed.get_mut(&number) {
+                    segment.archived = Some(archived);
+                }
+            }
+            Err(error) => {
+                state.archive_trouble = Some(error.to_string());
+                return Err(error);
+            }
+        }
+        drop(state);
+        self.retire_held_back()?;
+        Ok(true)
+    }
+
     /// The capacity of the spare that is to be made, if one is. If none is, nothing is wrong.
     pub(super) fn spare_due(&self) -> Option<u64> {
         let mut state = self.state.lock();
@@ -387,7 +449,9 @@ impl Segments {
         }
         state = match limit {
             Some(limit) => self.work.wait_for(state, limit),
-            None if self.due(&state).is_none() => self.work.wait(state),
+            None if self.due(&state).is_none() && self.to_archive(&state).is_none() => {
+                self.work.wait(state)
+            }
             None => state,
         };
         !state.is_closed

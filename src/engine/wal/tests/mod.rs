@@ -14,6 +14,7 @@ use crate::{
     vfs::{OsVfs, SimVfs, Vfs},
 };
 
+mod archive;
 mod behaviour;
 mod crash;
 mod damage;
@@ -29,6 +30,7 @@ fn options() -> LogOptions {
         segment_bytes: 4096,
         zero_fill_bytes: 1024,
         spares_max: 2,
+        archive: None,
         database_id: *b"the test's own d",
         seed: 42,
     }
