@@ -8,6 +8,7 @@ use plinth_protocol::{
 };
 
 use super::{
+    background::{BackgroundThreads, FlushStage},
     commit::{
         CommitSink,
         log::LogStage,
@@ -49,7 +50,7 @@ struct Inner {
 }
 
 enum Driver {
-    Threads(Mutex<Option<Threads>>),
+    Threads(Mutex<Option<(Threads, BackgroundThreads)>>),
     Manual(Box<Mutex<Manual>>),
 }
 
@@ -62,15 +63,19 @@ impl Engine {
         let sequencer = Sequencer::new(Arc::clone(&shared), writer, last);
         let directory = Arc::new(directory);
         let segments = log.segments();
+        let flush = FlushStage::new(Arc::clone(&shared));
         let log = LogStage::new(Arc::clone(&shared), log, Arc::clone(&directory));
         let driver = match pipeline {
             Pipeline::Threads => {
+                let background =
+                    BackgroundThreads::start(&shared, flush).map_err(OpenError::Threads)?;
                 let threads =
                     Threads::start(&shared, sequencer, log).map_err(OpenError::Threads)?;
-                Driver::Threads(Mutex::new(Some(threads)))
+                Driver::Threads(Mutex::new(Some((threads, background))))
             }
             Pipeline::Manual => {
-                Driver::Manual(Box::new(Mutex::new(Manual::new(&shared, sequencer, log))))
+                let manual = Manual::new(&shared, sequencer, log, flush);
+                Driver::Manual(Box::new(Mutex::new(manual)))
             }
         };
         Ok(Self { inner: Arc::new(Inner { shared, driver, directory, segments }) })
@@ -278,7 +283,8 @@ impl Engine {
     pub fn step(&self) -> bool {
         let sequenced = self.step_stage(Stage::Sequence);
         let logged = self.step_stage(Stage::Log);
-        sequenced || logged
+        let flushed = self.step_stage(Stage::Flush);
+        sequenced || logged || flushed
     }
 
     /// Takes one step of one stage on this thread, like [`step`](Self::step).
@@ -302,8 +308,10 @@ impl Inner {
         match &self.driver {
             Driver::Threads(threads) => {
                 let threads = threads.lock().take();
-                if let Some(threads) = threads {
+                if let Some((threads, background)) = threads {
+                    // In this order: commits that wait for the background are still carried out.
                     threads.join();
+                    drop(background);
                 }
             }
             Driver::Manual(manual) => manual.lock().finish(&self.shared),

@@ -84,7 +84,6 @@ impl Idempotency {
     }
 
     /// The commits up to `last` that are remembered, the oldest first.
-    #[cfg_attr(not(test), expect(dead_code, reason = "flush and recovery come next"))]
     pub(crate) fn up_to(&self, last: Version) -> Vec<RememberedId> {
         let remembered = self.remembered.lock();
         remembered.by_age.iter().filter(|id| id.place.version <= last).cloned().collect()

@@ -4,6 +4,8 @@
 //! users hold. Inside, a commit goes through [`commit`](mod@commit) into the log and the store; a
 //! read looks at the store alone, at a version that has been published.
 
+mod back_pressure;
+pub(crate) mod background;
 pub mod backup;
 pub(crate) mod commit;
 #[cfg_attr(not(test), expect(dead_code, reason = "the background work comes next"))]
@@ -11,10 +13,12 @@ mod compaction;
 pub mod conflict;
 pub mod directory;
 mod facade;
+mod flush;
 pub(crate) mod idempotency;
 pub mod inspect;
 mod key;
 mod layer;
+mod live_tables;
 pub mod manifest;
 mod memtable;
 mod merge;
@@ -53,6 +57,6 @@ pub use options::{DurabilityMode, EngineOptions, Pipeline};
 pub use pin::Pin;
 pub use reader::{EngineReader, NotRead, TryReader};
 pub use recovery::OpenError;
-pub use stats::{EngineStats, LatencyHistogram};
+pub use stats::{BackgroundStats, EngineStats, LatencyHistogram, LevelStats, RecoveryStats};
 pub use storage_options::StorageOptions;
 pub use watching::{UncheckedWatch, WatchHandle};

@@ -1,19 +1,32 @@
 //! Opening: from a data directory to an engine that stands where it stood.
 //!
-//! The log is replayed into the store; ids of recent commits are remembered again. Then versions
-//! are reserved on disk: the engine goes on above every ceiling it finds, hence above everything
-//! that was ever handed out, and nothing is handed out before the new ceiling is durable.
+//! The manifest says which tables there are and how far they reach. Everything that no change had
+//! made count is removed. The log behind is replayed into the store; ids of recent commits are
+//! remembered again, from their file and from the log. When memory is full on the way it is flushed
+//! as it would be later, so that a log of any length is replayed in bounded memory; a crash then
+//! leaves less to replay.
+//!
+//! Then versions are reserved on disk: the engine goes on above every ceiling it finds, hence above
+//! everything that was ever handed out, and nothing is handed out before the new ceiling is durable.
+//! Tables may reach further than a log that was not synced before a crash; versions go on above
+//! both.
 
-use std::{error, fmt, io};
+use std::{error, fmt, io, ops::ControlFlow, sync::Arc};
 
 use plinth_protocol::{ErrorCode, Version};
 
 use super::{
     directory::{DataDirectory, DirectoryError},
+    flush::Flush,
     idempotency::{Idempotency, Place},
+    live_tables::{LiveTables, LiveTablesError, LiveTablesReport},
+    manifest::{ManifestError, ManifestOptions, ids::read_ids},
     options::EngineOptions,
-    shared::Shared,
+    shared::{Beginning, Shared},
+    stats::RecoveryStats,
     store::{Store, StoreOptions, StoreWriter},
+    table::TableError,
+    table_set::TableSet,
     version_clock::versions_in,
     wal::{Log, LogError, LogOptions, LogRecord, LogStart, RecordEncoder},
     write::CommittedTransaction,
@@ -21,6 +34,9 @@ use super::{
 
 /// How many transactions are replayed between two looks at what the store can forget.
 const REPLAY_STRIDE: usize = 4096;
+
+/// How often it is told how far the replay is.
+const TELL_MICROS: u64 = 2_000_000;
 
 /// Why an engine could not be opened.
 #[derive(Debug)]
@@ -30,6 +46,10 @@ pub enum OpenError {
     Directory(DirectoryError),
     /// The log can't be read or written.
     Log(LogError),
+    /// The manifest can't be read or written.
+    Manifest(ManifestError),
+    /// A table that the manifest names can't be opened.
+    Table(TableError),
     /// No version is left.
     VersionsExhausted,
     /// The engine's threads can't be started.
@@ -41,7 +61,11 @@ impl OpenError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::VersionsExhausted => ErrorCode::STORAGE_DAMAGED,
-            Self::Directory(_) | Self::Log(_) | Self::Threads(_) => ErrorCode::IO_ERROR,
+            Self::Directory(_)
+            | Self::Log(_)
+            | Self::Manifest(_)
+            | Self::Table(_)
+            | Self::Threads(_) => ErrorCode::IO_ERROR,
         }
     }
 }
@@ -51,6 +75,8 @@ impl fmt::Display for OpenError {
         match self {
             Self::Directory(error) => error.fmt(f),
             Self::Log(error) => error.fmt(f),
+            Self::Manifest(error) => error.fmt(f),
+            Self::Table(error) => write!(f, "a table can't be opened: {error}"),
             Self::VersionsExhausted => {
                 f.write_str("the log is damaged: it reserves every version there is")
             }
@@ -64,8 +90,19 @@ impl error::Error for OpenError {
         match self {
             Self::Directory(error) => Some(error),
             Self::Log(error) => Some(error),
+            Self::Manifest(error) => Some(error),
+            Self::Table(error) => Some(error),
             Self::Threads(error) => Some(error),
             Self::VersionsExhausted => None,
+        }
+    }
+}
+
+impl From<LiveTablesError> for OpenError {
+    fn from(error: LiveTablesError) -> Self {
+        match error {
+            LiveTablesError::Manifest(error) => Self::Manifest(error),
+            LiveTablesError::Table(error) => Self::Table(error),
         }
     }
 }
@@ -80,23 +117,20 @@ pub(crate) struct Recovered {
     pub(crate) last: Version,
 }
 
-/// Opens the directory, replays the log, and reserves versions.
+/// Opens the directory and its tables, replays the log, and reserves versions.
 pub(crate) fn recover(options: EngineOptions) -> Result<Recovered, OpenError> {
+    let began_micros = options.clock.monotonic_micros();
     let directory = DataDirectory::open(&options.vfs, &options.directory, options.new_database_id)
         .map_err(OpenError::Directory)?;
-    let (store, writer) = Store::new(StoreOptions { seed: options.seed });
-    let mut replay = Replay {
-        writer,
-        idempotency: Idempotency::new(
-            options.idempotency_keep,
-            options.idempotency_bytes_max,
-            options.seed,
-        ),
-        wall_ms: options.clock.wall_millis(),
-        newest: Version::ZERO,
-        ceiling: Version::ZERO,
-        since_maintenance: 0,
+    let manifest_options = ManifestOptions {
+        database_id: directory.database_id().0,
+        seed: options.seed,
+        bytes_max: options.storage.manifest_bytes_max,
     };
+    let (live, found) = LiveTables::open(&options.vfs, &directory, manifest_options)?;
+    let (tables, orphans) = (found.tables.len() as u64, found.orphans);
+    tracing::info!(tables, orphans, manifest = ?found.manifest, "the tables are open");
+    let mut replay = Replay::begin(&options, Arc::new(live), &found)?;
     let (mut log, report) = Log::recover(
         &options.vfs,
         &directory.log_path(),
@@ -105,11 +139,10 @@ pub(crate) fn recover(options: EngineOptions) -> Result<Recovered, OpenError> {
             seed: options.seed,
             ..options.log.clone()
         },
-        LogStart::default(),
+        replay.log_start,
         &mut |record| replay.record(record),
     )
     .map_err(OpenError::Log)?;
-    tracing::info!(?report, newest = replay.newest.0, "the log is replayed");
     let (last, ceiling) = replay.finish(&options)?;
     let mut record = RecordEncoder::default();
     record
@@ -117,23 +150,79 @@ pub(crate) fn recover(options: EngineOptions) -> Result<Recovered, OpenError> {
         .and_then(|()| log.append(&mut record))
         .and_then(|()| log.sync())
         .map_err(OpenError::Log)?;
-    let Replay { mut writer, idempotency, .. } = replay;
+    let Replay { mut writer, store, live, idempotency, mut stats, .. } = replay;
     writer.set_horizon(last);
-    let shared = Shared::new(options, store, idempotency, log.segments(), last, ceiling);
+    stats.tables = tables;
+    stats.orphans = orphans + report.leftovers;
+    stats.log_segments = report.segments;
+    stats.log_records = report.records;
+    stats.torn_bytes = report.torn_tail.as_ref().map_or(0, |tail| tail.bytes);
+    stats.micros = options.clock.monotonic_micros().saturating_sub(began_micros);
+    tracing::info!(?stats, torn_tail = ?report.torn_tail, newest = last.0, "recovered");
+    let segments = log.segments();
+    let recovery = stats;
+    let beginning = Beginning { store, live, idempotency, segments, last, ceiling, recovery };
+    let shared = Shared::new(options, beginning);
     shared.counters.log_bytes.store(log.bytes(), std::sync::atomic::Ordering::Relaxed);
     Ok(Recovered { shared, writer, log, directory, last })
 }
 
-struct Replay {
+struct Replay<'a> {
+    options: &'a EngineOptions,
+    live: Arc<LiveTables>,
+    store: Store,
     writer: StoreWriter,
     idempotency: Idempotency,
+    log_start: LogStart,
     wall_ms: u64,
     newest: Version,
     ceiling: Version,
     since_maintenance: usize,
+    stats: RecoveryStats,
+    told_micros: u64,
 }
 
-impl Replay {
+impl<'a> Replay<'a> {
+    /// Begins with what the tables hold, and the ids that the log may not have any more.
+    fn begin(
+        options: &'a EngineOptions,
+        live: Arc<LiveTables>,
+        found: &LiveTablesReport,
+    ) -> Result<Self, OpenError> {
+        let state = live.manifest_state();
+        let wall_ms = options.clock.wall_millis();
+        let idempotency =
+            Idempotency::new(options.idempotency_keep, options.idempotency_bytes_max, options.seed);
+        let mut log_start = LogStart::default();
+        if let Some(flushed) = state.flushed {
+            log_start = LogStart { first_segment: flushed.log_start, flushed: flushed.version };
+            if let Some(ids) = flushed.ids {
+                let directory = live.manifest_path();
+                let ids = read_ids(&*options.vfs, directory, ids, live.database_id());
+                for id in ids.map_err(OpenError::Manifest)? {
+                    idempotency.remember(&id.id, id.place, id.committed_at_ms, wall_ms);
+                }
+            }
+        }
+        let tables = TableSet::empty().with(&found.tables, &[]);
+        let store_options = StoreOptions { seed: options.seed };
+        let (store, writer) = Store::with_tables(store_options, tables, log_start.flushed);
+        Ok(Self {
+            options,
+            live,
+            store,
+            writer,
+            idempotency,
+            log_start,
+            wall_ms,
+            newest: log_start.flushed,
+            ceiling: state.ceiling,
+            since_maintenance: 0,
+            stats: RecoveryStats::default(),
+            told_micros: options.clock.monotonic_micros(),
+        })
+    }
+
     fn record(&mut self, record: LogRecord) -> Result<(), LogError> {
         match record {
             LogRecord::Batch(transactions) => {
@@ -158,13 +247,54 @@ impl Replay {
             let place = Place { version, order };
             self.idempotency.remember(id, place, transaction.committed_at_ms, self.wall_ms);
         }
+        self.stats.transactions += 1;
         self.since_maintenance += 1;
         if self.since_maintenance >= REPLAY_STRIDE {
-            // Nobody reads yet: only the newest version of each key is needed.
-            self.since_maintenance = 0;
-            self.writer.set_horizon(version);
-            while self.writer.maintain() {}
+            self.keep_house();
+            self.tell();
         }
+        if self.writer.should_rotate(self.options.storage.memtable_bytes) {
+            self.keep_house();
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Drops all but the newest version of each key: nobody reads yet.
+    fn keep_house(&mut self) {
+        self.since_maintenance = 0;
+        self.writer.set_horizon(self.newest);
+        while self.writer.maintain() {}
+    }
+
+    fn tell(&mut self) {
+        let now = self.options.clock.monotonic_micros();
+        if now.saturating_sub(self.told_micros) >= TELL_MICROS {
+            self.told_micros = now;
+            let RecoveryStats { transactions, flushes, .. } = self.stats;
+            tracing::info!(transactions, flushes, newest = self.newest.0, "the log is replayed");
+        }
+    }
+
+    /// Memory is full. The log stays as it is until all of it is replayed.
+    fn flush(&mut self) -> Result<(), LogError> {
+        if !self.writer.rotate() {
+            return Ok(());
+        }
+        let Some(frozen) = self.store.oldest_frozen() else { return Ok(()) };
+        let flush = Flush {
+            live: &self.live,
+            store: &self.store,
+            idempotency: &self.idempotency,
+            options: &self.options.storage,
+            ceiling: self.ceiling,
+            log_start: self.log_start.first_segment,
+        };
+        let flushed = flush.run(&frozen, &mut || ControlFlow::Continue(()));
+        flushed.map_err(|error| LogError::Replay { reason: error.to_string() })?;
+        self.stats.flushes += 1;
+        drop(frozen);
+        self.store.bury();
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use plinth_protocol::{Commit, Durability, Error, ErrorCode, Version};
 
 use super::{
+    background::Background,
     commit::{
         CommitSink,
         batch::{Batch, Waiter, answer, withdraw},
@@ -16,9 +17,10 @@ use super::{
         validate::validate,
     },
     idempotency::Idempotency,
+    live_tables::LiveTables,
     options::EngineOptions,
     pin::{Pin, Pins},
-    stats::{Counters, EngineStats, add, get},
+    stats::{Counters, EngineStats, RecoveryStats, add, get},
     store::Store,
     version_clock::versions_in,
     wal::{LogError, Segments},
@@ -64,18 +66,28 @@ pub(crate) struct Shared {
     pub(crate) watches: Watches,
     pub(crate) idempotency: Idempotency,
     pub(crate) counters: Counters,
+    pub(crate) live: Arc<LiveTables>,
+    pub(crate) background: Background,
+    /// What opening had to do.
+    pub(crate) recovery: RecoveryStats,
+}
+
+/// What an engine begins with.
+pub(crate) struct Beginning {
+    pub(crate) store: Store,
+    pub(crate) live: Arc<LiveTables>,
+    pub(crate) idempotency: Idempotency,
+    pub(crate) segments: Arc<Segments>,
+    /// Where history ends.
+    pub(crate) last: Version,
+    pub(crate) ceiling: Version,
+    pub(crate) recovery: RecoveryStats,
 }
 
 impl Shared {
-    /// The state of an engine whose history ends at `last`.
-    pub(crate) fn new(
-        options: EngineOptions,
-        store: Store,
-        idempotency: Idempotency,
-        segments: Arc<Segments>,
-        last: Version,
-        ceiling: Version,
-    ) -> Self {
+    /// The state of an engine that begins so.
+    pub(crate) fn new(options: EngineOptions, beginning: Beginning) -> Self {
+        let Beginning { store, live, idempotency, segments, last, ceiling, recovery } = beginning;
         let bounds =
             Bounds { items_max: options.queue_items_max, bytes_max: options.queue_bytes_max };
         Self {
@@ -94,6 +106,9 @@ impl Shared {
             }),
             idempotency,
             counters: Counters::default(),
+            live,
+            background: Background::new(),
+            recovery,
             options,
         }
     }
@@ -222,6 +237,14 @@ impl Shared {
             is_poisoned: self.poison.is_set(),
             store: self.store.stats(),
             compaction: self.counters.compaction.stats(),
+            levels: self.live.level_stats(),
+            flushes: get(&counters.flushes),
+            flushed_bytes: get(&counters.flushed_bytes),
+            background: self.background.stats(),
+            stall_micros: get(&counters.stall_micros),
+            delay_micros: get(&counters.delay_micros),
+            is_stalled: get(&counters.is_stalled) > 0,
+            recovery: self.recovery,
         }
     }
 }

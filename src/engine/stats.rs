@@ -80,6 +80,62 @@ pub struct EngineStats {
     pub store: StoreStats,
     /// What compactions have done.
     pub compaction: CompactionStats,
+    /// The tables, by level.
+    pub levels: Vec<LevelStats>,
+    /// Memtables that were written to tables.
+    pub flushes: u64,
+    /// Bytes of tables that flushes wrote.
+    pub flushed_bytes: u64,
+    /// Errors of background work.
+    pub background: BackgroundStats,
+    /// How long commits were held back because the disk didn't keep up, in microseconds.
+    pub stall_micros: u64,
+    /// How long the last batch makes the next one wait, in microseconds; zero when the disk keeps
+    /// up.
+    pub delay_micros: u64,
+    /// Whether commits have stopped until background work has caught up.
+    pub is_stalled: bool,
+    /// What opening had to do.
+    pub recovery: RecoveryStats,
+}
+
+/// The tables of a level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LevelStats {
+    /// How many there are.
+    pub tables: u64,
+    /// The bytes of their files.
+    pub bytes: u64,
+}
+
+/// How background work fares.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BackgroundStats {
+    /// How often it failed; it is always tried again.
+    pub errors: u64,
+    /// What the last failure was.
+    pub last_error: Option<String>,
+}
+
+/// What opening the engine had to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecoveryStats {
+    /// Tables that were opened.
+    pub tables: u64,
+    /// Files that counted for nothing and were removed.
+    pub orphans: u64,
+    /// Segments of the log that were read.
+    pub log_segments: u64,
+    /// Records of the log that were read.
+    pub log_records: u64,
+    /// Transactions that were carried out again.
+    pub transactions: u64,
+    /// Bytes at the log's end that had never been whole.
+    pub torn_bytes: u64,
+    /// Memtables that were flushed on the way, because memory was full.
+    pub flushes: u64,
+    /// How long it took, in microseconds.
+    pub micros: u64,
 }
 
 /// How long something took, many times over.
@@ -147,6 +203,11 @@ pub(crate) struct Counters {
     pub(crate) log_writes: AtomicU64,
     pub(crate) log_syncs: AtomicU64,
     pub(in crate::engine) compaction: Arc<CompactionCounters>,
+    pub(crate) flushes: AtomicU64,
+    pub(crate) flushed_bytes: AtomicU64,
+    pub(crate) stall_micros: AtomicU64,
+    pub(crate) delay_micros: AtomicU64,
+    pub(crate) is_stalled: AtomicU64,
     latency_sum_micros: AtomicU64,
     latency_counts: [AtomicU64; BUCKETS],
 }
@@ -174,6 +235,11 @@ impl Default for Counters {
             log_writes: zero(),
             log_syncs: zero(),
             compaction: Arc::default(),
+            flushes: zero(),
+            flushed_bytes: zero(),
+            stall_micros: zero(),
+            delay_micros: zero(),
+            is_stalled: zero(),
             latency_sum_micros: zero(),
             latency_counts: std::array::from_fn(|_| zero()),
         }

@@ -24,8 +24,6 @@ pub struct StorageOptions {
     /// At so many tables in level 0 commits stop until a compaction has caught up; above
     /// `level0_slow`.
     pub level0_stop: usize,
-    /// The longest delay of a batch before commits stop altogether.
-    pub delay_max: Duration,
     /// So many tables of level 0 are compacted; below `level0_slow`.
     pub level0_tables: usize,
     /// How many bytes level 1 holds before its tables go to level 2. Tables of level 0 go to level 1
@@ -47,6 +45,9 @@ pub struct StorageOptions {
     pub compression: [Compression; 7],
     /// How large the blocks of tables are, and their filters; `compression` says how they are packed.
     pub table: TableOptions,
+    /// How fast commits come when they begin to be slowed down, in bytes of log a second. The more
+    /// waits for the disk, the slower, down to a sixty-fourth just before they stop.
+    pub slow_bytes_per_second: u64,
     /// A manifest that is larger is begun anew.
     pub manifest_bytes_max: u64,
     /// How long background work waits after an error before it tries again; doubled with every
@@ -65,7 +66,6 @@ impl Default for StorageOptions {
             frozen_max: 2,
             level0_slow: 8,
             level0_stop: 20,
-            delay_max: Duration::from_millis(100),
             level0_tables: 4,
             level1_bytes: 256 << 20,
             level_ratio: 10,
@@ -73,6 +73,7 @@ impl Default for StorageOptions {
             compaction_bytes_per_second: 64 << 20,
             compression: [None, None, Lz4, Lz4, Lz4, Lz4, Lz4],
             table: TableOptions::default(),
+            slow_bytes_per_second: 64 << 20,
             manifest_bytes_max: 4 << 20,
             retry_min: Duration::from_millis(100),
             retry_max: Duration::from_secs(10),
@@ -85,5 +86,27 @@ impl StorageOptions {
     pub(in crate::engine) fn table(&self, level: usize) -> TableOptions {
         let compression = self.compression.get(level).copied().unwrap_or_default();
         TableOptions { compression, ..self.table }
+    }
+
+    /// How long background work waits after so many failures in a row.
+    pub(super) fn retry_after(&self, failures: u32) -> Duration {
+        let doublings = failures.saturating_sub(1).min(30);
+        self.retry_min.saturating_mul(1 << doublings).min(self.retry_max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_doubles_up_to_its_bound() {
+        let options = StorageOptions {
+            retry_min: Duration::from_millis(100),
+            retry_max: Duration::from_secs(1),
+            ..StorageOptions::default()
+        };
+        let millis = [1, 2, 4, 5, u32::MAX].map(|n| options.retry_after(n).as_millis());
+        assert_eq!(millis, [100, 200, 800, 1000, 1000]);
     }
 }

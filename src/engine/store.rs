@@ -145,13 +145,11 @@ impl Store {
     }
 
     /// The tables of now.
-    #[cfg_attr(not(test), expect(dead_code, reason = "flush and compaction come next"))]
     pub(in crate::engine) fn tables(&self) -> Arc<TableSet> {
         Arc::clone(&self.shared.views.load(&ReadGuard::pin()).tables)
     }
 
     /// Puts tables, new at level 0, in place of the oldest frozen memtable, whose content they hold.
-    #[cfg_attr(not(test), expect(dead_code, reason = "flush and compaction come next"))]
     pub(in crate::engine) fn install_flushed(
         &self,
         flushed: &Arc<FrozenMemtable>,
@@ -171,7 +169,6 @@ impl Store {
     /// Takes tables out and puts others in, at their levels, which hold the same as far as anyone
     /// may still read it. A table that only moves is in both lists. The files of those that are gone
     /// may be removed at once: who still reads them has them mapped.
-    #[cfg_attr(not(test), expect(dead_code, reason = "flush and compaction come next"))]
     pub(in crate::engine) fn install(&self, added: &[(u8, Arc<Table>)], removed: &[TableNumber]) {
         self.shared.views.change(|view| view.tables = Arc::new(view.tables.with(added, removed)));
     }
@@ -182,7 +179,6 @@ impl Store {
     }
 
     /// The frozen memtable that is to be written to tables next, the oldest.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what flushes memtables comes next"))]
     pub(in crate::engine) fn oldest_frozen(&self) -> Option<Arc<FrozenMemtable>> {
         self.shared.views.load(&ReadGuard::pin()).frozen.last().cloned()
     }

@@ -32,7 +32,6 @@ use crate::{
         directory::DatabaseId,
         manifest::{
             Edit, Manifest, ManifestOptions, ManifestState, files::numbered, ids::IDS_EXTENSION,
-            look::look,
         },
         wal::{LogError, LogMark, LogScan, LogStart, path_of_segment},
     },
@@ -88,7 +87,9 @@ impl Engine {
         let options = &shared.options;
         let place = Workplace::begin(&*options.vfs, destination, BACKUP_UNFINISHED, BACKUP)?;
         let hold = self.segments().hold();
-        let state = self.manifest_state()?;
+        // After that of the log: it is as long as these tables need it.
+        let tables_hold = shared.live.hold();
+        let state = tables_hold.state().clone();
         let mark = self.mark_log().ok_or(BackupError::EngineStopped)?;
         let source = Source {
             vfs: &options.vfs,
@@ -111,18 +112,9 @@ impl Engine {
             state,
         };
         let report = source.write(&place, on_progress)?;
-        drop(hold);
+        drop((hold, tables_hold));
         place.finish();
         Ok(report)
-    }
-}
-
-impl Engine {
-    /// Which tables count.
-    fn manifest_state(&self) -> Result<ManifestState, BackupError> {
-        let (vfs, path) = (&*self.shared().options.vfs, self.data_directory().manifest_path());
-        let look = look(vfs, &path, self.database_id().0)?;
-        Ok(look.map(|look| look.state).unwrap_or_default())
     }
 }
 

@@ -43,6 +43,7 @@ pub(crate) mod queue;
 pub(crate) mod resolve;
 pub(crate) mod sequencer;
 pub(crate) mod threads;
+mod throttle;
 pub(crate) mod validate;
 
 #[cfg(all(test, plinth_loom))]

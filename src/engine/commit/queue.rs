@@ -109,6 +109,11 @@ impl<T> Queue<T> {
         self.arrivals.notify_one();
     }
 
+    /// Whether it takes nothing more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state.lock().is_closed
+    }
+
     /// How many items wait.
     pub(crate) fn len(&self) -> usize {
         self.state.lock().items.len()

@@ -24,8 +24,10 @@ use super::{
     log::{LogJob, Step},
     queue::{Bounds, Taken},
     resolve::{ResolveLimits, Resolved, resolve, stamped},
+    throttle::{Gate, Throttle},
 };
 use crate::engine::{
+    background::Work,
     conflict::ConflictIndex,
     idempotency::Place,
     recovery::ceiling_ahead,
@@ -55,6 +57,7 @@ pub(crate) struct Sequencer {
     taken: Vec<Queued>,
     window_begin: Version,
     store_has_work: bool,
+    throttle: Throttle,
 }
 
 /// A batch in the making.
@@ -88,6 +91,7 @@ impl Sequencer {
             taken: Vec::new(),
             window_begin: last.saturating_sub(shared.window_versions()),
             store_has_work: true,
+            throttle: Throttle::default(),
             shared,
         }
     }
@@ -96,6 +100,11 @@ impl Sequencer {
     pub(crate) fn step(&mut self, limit: Duration) -> Step {
         let limit = if self.store_has_work { Duration::ZERO } else { limit };
         if !self.can_sequence(limit) {
+            self.rest();
+            return Step::Idle;
+        }
+        let gate = self.throttle.pass(&self.shared, &self.writer, limit);
+        if gate == Gate::Shut {
             self.rest();
             return Step::Idle;
         }
@@ -112,6 +121,11 @@ impl Sequencer {
                 Taken::Closed => return Step::Closed,
             }
         }
+        if let Gate::Refuses(code) = gate {
+            self.refuse(code);
+            self.keep_house();
+            return Step::Worked;
+        }
         let admitted = if self.shared.poison.is_set() {
             Admitted::Yes { results_bytes_max: 0 }
         } else {
@@ -121,6 +135,7 @@ impl Sequencer {
             Admitted::Yes { results_bytes_max } => {
                 if !self.taken.is_empty() {
                     self.sequence(results_bytes_max);
+                    self.rotate_if_full();
                 }
                 self.keep_house();
                 Step::Worked
@@ -196,6 +211,28 @@ impl Sequencer {
         }
     }
 
+    /// Freezes the memtable if it is full and there is room for one more frozen one.
+    fn rotate_if_full(&mut self) {
+        let frozen_max = self.shared.options.storage.frozen_max.max(1);
+        if self.shared.poison.is_set()
+            || !self.throttle.is_memtable_full(&self.shared, &self.writer)
+            || self.shared.store.frozen_len() >= frozen_max
+        {
+            return;
+        }
+        if self.writer.rotate() {
+            self.shared.background.wake(Work::Flush);
+        }
+        self.throttle.rotated();
+    }
+
+    /// Answers what was taken: certainly not committed.
+    fn refuse(&mut self, code: ErrorCode) {
+        let refused = self.taken.drain(..).map(|queued| queued.into_waiter(Err(code.into())));
+        let batch = Batch { waiters: refused.collect(), transactions: Vec::new() };
+        self.shared.give_up(vec![batch], code);
+    }
+
     fn sequence(&mut self, results_bytes_max: usize) {
         let mut taken = std::mem::take(&mut self.taken);
         if let Some(error) = self.shared.poison.error() {
@@ -242,31 +279,38 @@ impl Sequencer {
             Ok(number) => number,
             Err(refused) => {
                 self.shared.give_up(vec![refused], ErrorCode::STORAGE_FAILED);
-                if let Some(job) = job {
+                if let Some((job, _)) = job {
                     self.shared.hand_off.put(job);
                 }
                 return;
             }
         };
-        if let Some(mut job) = job {
+        if let Some((mut job, bytes)) = job {
             job.add_batch(number, batch.level);
             self.shared.hand_off.put(job);
+            self.throttle.passed(&self.shared, bytes);
         }
         self.apply(&mut batch);
         let finish = |waiting: &mut Batch| waiting.transactions = batch.transactions;
         self.shared.finish(self.shared.publisher.applied(number, finish));
     }
 
-    /// The job with this batch in it, to be put down for the log; `None` if it needs none.
-    fn encode(&self, transactions: &[CommittedTransaction]) -> Result<Option<LogJob>, LogError> {
+    /// The job with this batch in it, to be put down for the log, and the batch's bytes; `None` if it
+    /// needs none.
+    fn encode(
+        &self,
+        transactions: &[CommittedTransaction],
+    ) -> Result<Option<(LogJob, u64)>, LogError> {
         if transactions.is_empty() {
             return Ok(None);
         }
         let mut job = self.shared.hand_off.reclaim().unwrap_or_default();
+        let before = job.bytes();
         match job.encode(transactions) {
             Ok(footprint) => {
                 self.shared.segments.enter(footprint);
-                Ok(Some(job))
+                let bytes = (job.bytes() - before) as u64;
+                Ok(Some((job, bytes)))
             }
             Err(error) => {
                 self.shared.hand_off.put(job);

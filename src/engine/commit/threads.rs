@@ -6,7 +6,11 @@ use super::{
     log::{LogStage, Step},
     sequencer::Sequencer,
 };
-use crate::engine::{shared::Shared, wal::Keeper};
+use crate::engine::{
+    background::{FlushStage, FlushStep},
+    shared::Shared,
+    wal::Keeper,
+};
 
 /// The threads. Dropping them without [`join`](Self::join) lets them run.
 pub(crate) struct Threads {
@@ -92,6 +96,8 @@ pub enum Stage {
     Sequence,
     /// What was sent to the log is written, synced and published; then room is made for more.
     Log,
+    /// One memtable becomes a table, if one is frozen and all of it is published.
+    Flush,
 }
 
 /// The pipeline on the caller's thread.
@@ -99,11 +105,17 @@ pub(crate) struct Manual {
     sequencer: Sequencer,
     log: LogStage,
     keeper: Keeper,
+    flush: FlushStage,
 }
 
 impl Manual {
-    pub(crate) fn new(shared: &Shared, sequencer: Sequencer, log: LogStage) -> Self {
-        Self { sequencer, log, keeper: keeper(shared) }
+    pub(crate) fn new(
+        shared: &Shared,
+        sequencer: Sequencer,
+        log: LogStage,
+        flush: FlushStage,
+    ) -> Self {
+        Self { sequencer, log, keeper: keeper(shared), flush }
     }
 
     /// Takes a step of one stage; false if there was nothing to do.
@@ -114,6 +126,7 @@ impl Manual {
                 let step = self.log.step(Some(Duration::ZERO));
                 if self.keeper.step() { Step::Worked } else { step }
             }
+            Stage::Flush => return self.flush.step() == FlushStep::Flushed,
         };
         step == Step::Worked
     }

@@ -112,6 +112,11 @@ impl Manifest {
         Ok((manifest, report))
     }
 
+    /// Whether there is a manifest in the directory.
+    pub fn is_in(vfs: &dyn Vfs, directory: &Path) -> Result<bool, ManifestError> {
+        Ok(vfs.exists(directory)? && !numbers(vfs, directory, EXTENSION)?.is_empty())
+    }
+
     /// What is durable.
     pub fn state(&self) -> &ManifestState {
         &self.state

@@ -55,7 +55,6 @@ impl FrozenMemtable {
     }
 
     /// What it holds, for reading all of it in as long as it takes.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what flushes memtables comes next"))]
     pub(in crate::engine) fn contents(&self) -> FrozenContents<'_> {
         // SAFETY: the writer is gone, so nothing that can be reached from the memtable's roots is
         // changed or retired any more; all of it is dropped with the memtable, which is borrowed.
@@ -71,7 +70,6 @@ pub(in crate::engine) struct FrozenContents<'a> {
     guard: ReadGuard,
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "what flushes memtables comes next"))]
 impl FrozenContents<'_> {
     /// Every version of every key.
     pub(in crate::engine) fn entries(&self) -> FrozenEntries<'_> {

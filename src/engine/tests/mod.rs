@@ -3,11 +3,14 @@
 mod commits;
 mod disk_full;
 mod durability;
+mod flush;
 mod idempotency;
 mod inspect;
 mod model;
 mod pins;
 mod planted;
+mod pressure;
+mod recovery;
 mod repair;
 mod threads;
 mod verify;
@@ -27,7 +30,9 @@ use plinth_protocol::{
     MutationOp, ReadConflict, Version, WriteConflict,
 };
 
-use super::{CommitSink, Engine, EngineOptions, OpenError, Pipeline, wal::LogOptions};
+use super::{
+    CommitSink, Engine, EngineOptions, OpenError, Pipeline, StorageOptions, wal::LogOptions,
+};
 use crate::{
     clock::ManualClock,
     vfs::{SimVfs, Vfs},
@@ -59,6 +64,30 @@ impl Bench {
             },
             ..EngineOptions::new(Path::new("/data"))
         }
+    }
+
+    /// Options with which a few commits fill a memtable, and a few more a segment of the log.
+    fn small(&self) -> EngineOptions {
+        EngineOptions {
+            storage: StorageOptions {
+                memtable_bytes: 16 << 10,
+                level0_slow: 1000,
+                level0_stop: 2000,
+                ..StorageOptions::default()
+            },
+            log: LogOptions { segment_bytes: 8 << 10, ..self.options().log },
+            ..self.options()
+        }
+    }
+
+    /// The same with segments that have room for commits that fill a memtable.
+    fn roomy(&self) -> EngineOptions {
+        let log = LogOptions { segment_bytes: 256 << 10, ..self.options().log };
+        EngineOptions { log, ..self.small() }
+    }
+
+    fn open_small(&self) -> Engine {
+        Engine::open(self.small()).unwrap()
     }
 
     fn open(&self) -> Engine {

@@ -1,0 +1,138 @@
+//! Commits wait for a disk that doesn't keep up, and always go on when it does.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::engine::Stage;
+
+/// Fills a memtable by itself.
+fn large(key: &str) -> Draft {
+    blind().set(key, &"v".repeat(20 << 10))
+}
+
+fn sequence(engine: &Engine) -> bool {
+    engine.step_stage(Stage::Sequence)
+}
+
+#[test]
+fn commits_stop_when_memory_is_full_and_go_on_when_it_is_not() {
+    let bench = Bench::new();
+    let engine = Engine::open(bench.roomy()).unwrap();
+    let outcomes = Arc::new(Outcomes::default());
+    for token in 0..4 {
+        outcomes.submit(&engine, token, large(&token.to_string()));
+        let is_sequenced = sequence(&engine);
+        engine.step_stage(Stage::Log);
+        assert_eq!(is_sequenced, token < 3, "two frozen, one full");
+    }
+    let stats = engine.stats();
+    assert!(stats.is_stalled && stats.store.frozen == 2, "{stats:?}");
+    assert_eq!((outcomes.take().len(), stats.queue_items), (3, 1));
+    assert!(!sequence(&engine));
+    assert!(engine.step_stage(Stage::Flush));
+    assert!(sequence(&engine));
+    assert!(!engine.stats().is_stalled);
+    assert!(engine.step_stage(Stage::Log));
+    version_of(outcomes.take().remove(0).1);
+    for token in 0..4 {
+        assert!(value(&engine, &token.to_string()).is_some());
+    }
+}
+
+#[test]
+fn commits_that_wait_for_what_fails_are_refused_and_may_be_tried_again() {
+    let bench = Bench::new();
+    let engine = Engine::open(bench.roomy()).unwrap();
+    for key in ["a", "b", "c"] {
+        let outcomes = Arc::new(Outcomes::default());
+        outcomes.submit(&engine, 0, large(key));
+        assert!(sequence(&engine) && engine.step_stage(Stage::Log));
+    }
+    bench.disk.set_plan("1+=eio".parse().unwrap());
+    assert!(!engine.step_stage(Stage::Flush));
+    assert_eq!(large("d").code(&engine), plinth_protocol::ErrorCode::COMMIT_OVERLOADED.0);
+    assert!(!engine.is_poisoned());
+    assert!(value(&engine, "a").is_some(), "reads go on");
+    bench.disk.set_plan("".parse().unwrap());
+    assert!(engine.step_stage(Stage::Flush));
+    large("d").version(&engine);
+    let stats = engine.stats();
+    assert!(!stats.is_stalled && stats.background.errors > 0, "{stats:?}");
+}
+
+#[test]
+fn a_close_carries_out_what_waits_for_the_disk() {
+    let bench = Bench::new();
+    let engine = Engine::open(bench.roomy()).unwrap();
+    let outcomes = Arc::new(Outcomes::default());
+    for token in 0..8 {
+        outcomes.submit(&engine, token, large(&token.to_string()));
+        sequence(&engine);
+        engine.step_stage(Stage::Log);
+    }
+    assert!(engine.stats().queue_items > 0);
+    engine.close();
+    assert_eq!(outcomes.take().len(), 8);
+    drop(engine);
+    let engine = Engine::open(bench.roomy()).unwrap();
+    assert!((0..8).all(|token| value(&engine, &token.to_string()).is_some()));
+}
+
+#[test]
+fn much_log_freezes_a_memtable_that_stays_small() {
+    let bench = Bench::new();
+    let engine = bench.open_with(|options| {
+        *options = bench.small();
+        options.window = Duration::from_millis(1);
+        options.storage.memtable_bytes = 1 << 30;
+        options.storage.log_bytes_max = 32 << 10;
+    });
+    for round in 0..200 {
+        blind().set("a", &format!("{round:01000}")).version(&engine);
+        bench.idle(&engine, Duration::from_millis(10));
+    }
+    let stats = engine.stats();
+    assert!((4..=7).contains(&stats.flushes), "{stats:?}");
+    assert!(stats.log_bytes < 64 << 10, "{stats:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever the order of the steps, also while flushes fail: when they no longer do, everything
+    /// that was submitted is answered.
+    #[test]
+    fn no_order_of_steps_leaves_a_commit_waiting(
+        steps in proptest::collection::vec(0_u8..8, 1..80), frozen_max in 1_usize..3,
+    ) {
+        let bench = Bench::new();
+        let engine = bench.open_with(|options| {
+            *options = bench.roomy();
+            options.storage.frozen_max = frozen_max;
+        });
+        let outcomes = Arc::new(Outcomes::default());
+        let mut submitted = 0;
+        for step in steps {
+            match step {
+                0 | 1 => {
+                    outcomes.submit(&engine, submitted, large(&submitted.to_string()));
+                    submitted += 1;
+                }
+                2 | 3 => { sequence(&engine); }
+                4 | 5 => { engine.step_stage(Stage::Log); }
+                6 => { engine.step_stage(Stage::Flush); }
+                _ => {
+                    // Only what a flush does can fail here.
+                    bench.disk.set_plan("1=eio".parse().unwrap());
+                    engine.step_stage(Stage::Flush);
+                    bench.disk.set_plan("".parse().unwrap());
+                }
+            }
+        }
+        for _ in 0..4 * submitted + 8 {
+            engine.step();
+        }
+        prop_assert_eq!(outcomes.take().len() as u64, submitted);
+        prop_assert!(!engine.stats().is_stalled);
+    }
+}
