@@ -1,4 +1,5 @@
 //! Tables against simple models.
 
+mod damage;
 mod model;
 mod ranges;

@@ -57,7 +57,7 @@ impl Model {
         })
     }
 
-    fn seen(&self, key: &KeyBuf, version: Version) -> Option<Entry<'_>> {
+    pub(super) fn seen(&self, key: &KeyBuf, version: Version) -> Option<Entry<'_>> {
         let (key, versions) = self.keys.get_key_value(key)?;
         let (stamp, value) = versions.iter().find(|(stamp, _)| stamp.0.version <= version)?;
         Some(Entry { key: key.as_ref(), stamp: stamp.0, value: value.as_deref() })
@@ -68,7 +68,7 @@ impl Model {
         over.stamps.iter().copied().find(|stamp| stamp.version <= version)
     }
 
-    fn get(&self, key: &KeyBuf, version: Version) -> Lookup<'_> {
+    pub(super) fn get(&self, key: &KeyBuf, version: Version) -> Lookup<'_> {
         let (seen, cover) = (self.seen(key, version), self.cover(key, version));
         match seen {
             Some(entry) if cover.is_none_or(|cover| entry.stamp >= cover) => match entry.value {
