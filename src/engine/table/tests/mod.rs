@@ -1,5 +1,6 @@
 //! Tables against simple models.
 
 mod damage;
+mod format;
 mod model;
 mod ranges;
