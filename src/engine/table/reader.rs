@@ -6,7 +6,7 @@ use plinth_protocol::Version;
 
 use super::{
     block::BlockView,
-    coding::Nonsense,
+    coding::{Input, Nonsense},
     error::TableError,
     filter,
     footer::{FOOTER_BYTES, Footer, FooterError},
@@ -50,6 +50,7 @@ pub(in crate::engine) struct Table {
     footer: Footer,
     properties: TableProperties,
     blocks: u64,
+    has_packed_blocks: bool,
 }
 
 impl Table {
@@ -59,11 +60,12 @@ impl Table {
         path: &Path,
         number: TableNumber,
     ) -> Result<Self, TableError> {
-        let file = vfs.open(path)?;
+        let file = vfs.open_for_reading(path)?;
         let end = read_end(path, number, &*file)?;
         let pieces = SECTIONS + end.blocks as usize;
         let source = Source::new(path, number, file, pieces)?;
-        Ok(Self { source, footer: end.footer, properties: end.properties, blocks: end.blocks })
+        let End { footer, properties, blocks, has_packed_blocks } = end;
+        Ok(Self { source, footer, properties, blocks, has_packed_blocks })
     }
 
     /// Reads the footer and the properties anew, and says what is wrong if they are not the same.
@@ -211,10 +213,10 @@ impl Table {
         io: &ReadIo,
     ) -> Result<&[u8], ReadError> {
         let frame = self.source.frame(piece, range, io)?;
-        if frame.kind != kind {
-            return Err(self.source.damaged(range.start, "a section of another type").into());
+        if frame.kind == kind {
+            return Ok(frame.content);
         }
-        Ok(frame.content)
+        Err(self.source.damaged(range.start, "a section of another type").into())
     }
 
     /// Where a block is.
@@ -241,6 +243,10 @@ impl Table {
         place: &BlockPlace,
         io: &'a ReadIo,
     ) -> Result<&'a [u8], ReadError> {
+        if !self.has_packed_blocks {
+            // What ends the block says the same, and would have to be fetched.
+            return self.source.content(SECTIONS + block, &place.range, io);
+        }
         let frame = self.block(block, place, io)?;
         if frame.kind == FrameType::Data {
             return Ok(frame.content);
@@ -303,6 +309,7 @@ struct End {
     footer: Footer,
     properties: TableProperties,
     blocks: u64,
+    has_packed_blocks: bool,
 }
 
 /// Reads footer and properties.
@@ -333,17 +340,20 @@ fn read_end(path: &Path, number: TableNumber, file: &dyn File) -> Result<End, Ta
     if !frame::is_sound(&tail, number, at) {
         return Err(damaged(at, "the properties' checksum is wrong"));
     }
-    let (blocks, properties) = frame::split(&tail)
+    let ((blocks, packed_blocks), properties) = frame::split(&tail)
         .filter(|frame| frame.kind == FrameType::Properties)
-        .and_then(|frame| frame.content.split_first_chunk::<8>())
-        .and_then(|(blocks, rest)| Some((blocks, TableProperties::decode(rest)?)))
+        .and_then(|frame| {
+            let mut input = Input::new(frame.content);
+            let counts = (input.u64()?, input.u64()?);
+            Some((counts, TableProperties::decode(input.rest())?))
+        })
         .filter(|(_, (properties, rest))| {
             rest.is_empty() && properties.number == number && properties.bytes == file_bytes
         })
-        .map(|(blocks, (properties, _))| (u64::from_le_bytes(*blocks), properties))
+        .map(|(counts, (properties, _))| (counts, properties))
         .ok_or_else(|| damaged(at, "the properties make no sense"))?;
     if blocks > footer.data().end / DATA_BLOCK_BYTES_MIN {
         return Err(damaged(at, "there are more blocks than the file has room for"));
     }
-    Ok(End { footer, properties, blocks })
+    Ok(End { footer, properties, blocks, has_packed_blocks: packed_blocks > 0 })
 }

@@ -18,7 +18,7 @@ use std::{
 
 use super::{
     error::TableError,
-    frame::{self, Frame},
+    frame::{self, Frame, TRAILER_BYTES},
     options::TableNumber,
     read_io::ReadIo,
 };
@@ -75,6 +75,26 @@ impl Source {
         range: &Range<u64>,
         io: &ReadIo,
     ) -> Result<Frame<'_>, ReadError> {
+        frame::split(self.piece(piece, range, io)?)
+            .ok_or_else(|| self.damaged(range.start, "what ends the block makes no sense").into())
+    }
+
+    /// The content of a piece, whatever its trailer says of its type.
+    #[inline]
+    pub(super) fn content(
+        &self,
+        piece: usize,
+        range: &Range<u64>,
+        io: &ReadIo,
+    ) -> Result<&[u8], ReadError> {
+        let bytes = self.piece(piece, range, io)?;
+        let len = bytes.len().checked_sub(TRAILER_BYTES);
+        len.and_then(|len| bytes.get(..len))
+            .ok_or_else(|| self.damaged(range.start, "a block that is too short").into())
+    }
+
+    #[inline]
+    fn piece(&self, piece: usize, range: &Range<u64>, io: &ReadIo) -> Result<&[u8], ReadError> {
         let bytes = usize::try_from(range.start)
             .ok()
             .zip(usize::try_from(range.end).ok())
@@ -85,8 +105,7 @@ impl Source {
         if !io.is_lately(state.load(Ordering::Relaxed)) {
             self.look_at(state, bytes, range, io)?;
         }
-        frame::split(bytes)
-            .ok_or_else(|| self.damaged(range.start, "what ends the block makes no sense").into())
+        Ok(bytes)
     }
 
     /// Makes sure that a piece is in memory and what was written.

@@ -48,6 +48,7 @@ pub(in crate::engine) struct TableWriter {
     /// the version before if the block goes on with the same key.
     block_begin: Option<(KeyBuf, Option<Version>)>,
     packed: Vec<u8>,
+    packed_blocks: u64,
     index: IndexBuilder,
     hashes: Vec<u64>,
     tombstones: TombstonesBuilder,
@@ -75,6 +76,7 @@ impl TableWriter {
             block: BlockBuilder::new(block_bytes),
             block_begin: None,
             packed: Vec::new(),
+            packed_blocks: 0,
             index: IndexBuilder::default(),
             hashes: Vec::new(),
             tombstones: TombstonesBuilder::default(),
@@ -178,12 +180,15 @@ impl TableWriter {
         self.section(&mut content, FrameType::Index)?;
         let properties = self.offset();
         self.complete_properties();
-        content.extend_from_slice(&(self.index.len() as u64).to_le_bytes());
+        for count in [self.index.len() as u64, self.packed_blocks] {
+            content.extend_from_slice(&count.to_le_bytes());
+        }
+        let counts = content.len();
         self.properties.encode(&mut content);
         let rest = content.len() + TRAILER_BYTES + FOOTER_BYTES;
         // The length of the file is among them, and now it is known.
         self.properties.bytes = properties + rest as u64;
-        content.truncate(8);
+        content.truncate(counts);
         self.properties.encode(&mut content);
         self.section(&mut content, FrameType::Properties)?;
         let file_bytes = self.properties.bytes;
@@ -242,6 +247,7 @@ impl TableWriter {
             Some(packed) if packed.len() + content.len() / 8 <= content.len() => {
                 self.buffer.truncate(from);
                 self.buffer.extend_from_slice(packed);
+                self.packed_blocks += 1;
                 FrameType::PackedData
             }
             _ => FrameType::Data,

@@ -3,4 +3,5 @@
 mod damage;
 mod format;
 mod model;
+mod patience;
 mod ranges;
