@@ -11,6 +11,8 @@ mod log_recovery;
 mod request;
 #[path = "../../fuzz/checks/response.rs"]
 mod response;
+#[path = "../../fuzz/checks/table.rs"]
+mod table;
 #[cfg(feature = "server")]
 #[path = "../../fuzz/checks/text_line.rs"]
 mod text_line;
@@ -52,6 +54,11 @@ fn request() {
 #[test]
 fn response() {
     replay("response", response::response);
+}
+
+#[test]
+fn table() {
+    replay("table", table::table);
 }
 
 #[cfg(feature = "server")]

@@ -103,7 +103,9 @@ impl Sample {
         };
         let errors = table.verify(&mut |_| {});
         assert_eq!(errors.is_empty(), bytes == self.bytes, "{errors:?}");
-        errors.iter().for_each(|error| check_error(error, bytes));
+        for error in &errors {
+            check_error(error, bytes);
+        }
         Some(table)
     }
 

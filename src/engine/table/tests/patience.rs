@@ -14,7 +14,7 @@ use crate::{
         read_error::ReadError,
         table::{Compression, Patience, ReadIo, Table, TableError, TableOptions},
     },
-    vfs::{File, SimVfs, Vfs},
+    vfs::{SimVfs, Vfs},
 };
 
 fn name(at: u32) -> KeyBuf {
