@@ -100,6 +100,7 @@ fn setup(arguments: Arguments) -> Result<Setup, String> {
     let mut engine = EngineOptions::new(settings.data_directory());
     engine.limits = settings.protocol_limits().map_err(say)?;
     engine.window = settings.window().map_err(say)?;
+    engine.storage = settings.storage().map_err(say)?;
     engine.log.archive.clone_from(&settings.archive);
     engine.durability = match settings.durability() {
         DurabilitySetting::Sync => DurabilityMode::Sync,

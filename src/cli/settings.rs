@@ -14,7 +14,10 @@ use std::{
 use plinth_protocol::limits::{FRAME_BYTES_CEILING, Limits};
 use serde::Deserialize;
 
-use crate::server::{ServerConfig, ServerLimits, text};
+use crate::{
+    engine::StorageOptions,
+    server::{ServerConfig, ServerLimits, text},
+};
 
 /// The durability that a server is started with: when it answers a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -97,6 +100,15 @@ settings! {
     worker_threads: usize, "PLINTH_WORKER_THREADS", "N";
     /// How long a transaction may read at its read version without pinning it [default: 5000]
     window_ms: u64, "PLINTH_WINDOW_MS", "MS";
+    /// Memory for what was written last; when it is full, it goes to a table in the background, and
+    /// up to three times as much is taken meanwhile [default: 268435456]
+    memtable_bytes: u64, "PLINTH_MEMTABLE_BYTES", "BYTES";
+    /// Log that a restart may have to read; beyond it, memory goes to a table though it isn't full
+    /// [default: 1073741824]
+    log_bytes_max: u64, "PLINTH_LOG_BYTES_MAX", "BYTES";
+    /// Bytes of tables that compactions write a second as long as they keep up; 0 for as many as
+    /// they can [default: 67108864]
+    compaction_bytes_per_second: u64, "PLINTH_COMPACTION_BYTES_PER_SECOND", "BYTES";
     /// Connections at a time [default: 4096]
     connections_max: usize, "PLINTH_CONNECTIONS_MAX", "N";
     /// Requests of one connection under way at a time; beyond it, its input waits [default: 1024]
@@ -205,6 +217,22 @@ impl Settings {
     pub fn window(&self) -> Result<Duration, SettingsError> {
         bounded("window-ms", self.window_ms.unwrap_or(5000), 1, 86_400_000)
             .map(Duration::from_millis)
+    }
+
+    /// When memory goes to tables.
+    pub fn storage(&self) -> Result<StorageOptions, SettingsError> {
+        let default = StorageOptions::default();
+        let bytes = |name, setting: Option<u64>, default| {
+            bounded(name, setting.unwrap_or(default), 64 << 10, 1 << 40)
+        };
+        Ok(StorageOptions {
+            memtable_bytes: bytes("memtable-bytes", self.memtable_bytes, default.memtable_bytes)?,
+            log_bytes_max: bytes("log-bytes-max", self.log_bytes_max, default.log_bytes_max)?,
+            compaction_bytes_per_second: self
+                .compaction_bytes_per_second
+                .unwrap_or(default.compaction_bytes_per_second),
+            ..default
+        })
     }
 
     /// What the server proper is set up with.

@@ -131,6 +131,7 @@ impl ServerContext {
             + engine.failures
             + engine.overloads
             + engine.repeats;
+        let table_bytes = engine.levels.iter().map(|level| level.bytes).sum::<u64>();
         let statistics = [
             ("active_transactions", held.open),
             ("total_transactions", asked + held.open + held.aborted + held.expired),
@@ -138,7 +139,7 @@ impl ServerContext {
             ("aborted_transactions", held.aborted + held.expired),
             ("conflict_errors", engine.conflicts),
             ("average_commit_latency_us", micros(latency.mean())),
-            ("storage_size_bytes", engine.log_bytes),
+            ("storage_size_bytes", engine.log_bytes + table_bytes),
             ("commit_latency_p50_us", micros(latency.quantile(0.5))),
             ("commit_latency_p99_us", micros(latency.quantile(0.99))),
             ("commits_too_old", engine.too_old),
@@ -150,6 +151,22 @@ impl ServerContext {
             ("log_writes", engine.log_writes),
             ("log_syncs", engine.log_syncs),
             ("log_failed", u64::from(engine.is_poisoned)),
+            ("frozen_memtables", engine.store.frozen),
+            ("frozen_bytes", engine.store.frozen_bytes),
+            ("flushes", engine.flushes),
+            ("flushed_bytes", engine.flushed_bytes),
+            ("background_errors", engine.background.errors),
+            ("commits_stalled", u64::from(engine.is_stalled)),
+            ("commit_stall_us", engine.stall_micros),
+            ("commit_delay_us", engine.delay_micros),
+            ("tables", engine.levels.iter().map(|level| level.tables).sum()),
+            ("table_bytes", table_bytes),
+            ("level0_tables", engine.levels.first().map_or(0, |level| level.tables)),
+            ("recovery_us", engine.recovery.micros),
+            ("recovery_transactions", engine.recovery.transactions),
+            ("recovery_orphans", engine.recovery.orphans),
+            ("recovery_torn_bytes", engine.recovery.torn_bytes),
+            ("recovery_flushes", engine.recovery.flushes),
             ("compactions", engine.compaction.compactions),
             ("compaction_read_bytes", engine.compaction.read_bytes),
             ("compaction_written_bytes", engine.compaction.written_bytes),

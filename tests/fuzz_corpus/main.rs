@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 mod frame;
 #[path = "../../fuzz/checks/log_recovery.rs"]
 mod log_recovery;
+#[path = "../../fuzz/checks/manifest.rs"]
+mod manifest;
 #[path = "../../fuzz/checks/request.rs"]
 mod request;
 #[path = "../../fuzz/checks/response.rs"]
@@ -44,6 +46,11 @@ fn frame() {
 #[test]
 fn log_recovery() {
     replay("log_recovery", log_recovery::log_recovery);
+}
+
+#[test]
+fn manifest() {
+    replay("manifest", manifest::manifest);
 }
 
 #[test]

@@ -8,6 +8,7 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
+    path::Path,
     sync::atomic::{AtomicU64, Ordering},
     thread,
     time::{Duration, Instant},
@@ -173,16 +174,37 @@ fn compare(wire: &mut Wire, contents: &Contents, sent: &BTreeMap<Name, Outcome>,
 
 #[test]
 fn what_was_acknowledged_survives_every_kill_and_nothing_is_there_in_part() {
+    let directory = tempfile::tempdir().expect("a directory");
+    kill_over_and_over(directory.path(), &[], ROUNDS);
+}
+
+#[test]
+fn kills_while_memory_goes_to_tables_lose_nothing_either() {
+    let directory = tempfile::tempdir().expect("a directory");
+    kill_over_and_over(directory.path(), &["--memtable-bytes=65536"], ROUNDS / 2);
+    let server = Plinth::serve(directory.path(), &[]);
+    let mut wire = Wire::connect(server.address).expect("a connection");
+    let tables = match wire.call(&Request::ServerInfo).expect("the server answers") {
+        Response::ServerInfo(info) => info
+            .statistics
+            .iter()
+            .find(|(name, _)| **name == *b"tables")
+            .map_or(0, |(_, count)| *count),
+        other => panic!("the server's state was answered {other:?}"),
+    };
+    assert!(tables > 0, "nothing ever went to a table");
+}
+
+fn kill_over_and_over(directory: &Path, options: &[&str], rounds: u64) {
     let (mut random, seed) = Random::from_environment();
     println!("PLINTH_TEST_SEED={seed}");
-    let directory = tempfile::tempdir().expect("a directory");
     let mut floor = Version::ZERO;
     let mut expected: BTreeMap<Name, Versionstamp> = BTreeMap::new();
     let mut first = 0;
     let (mut acknowledged, mut in_flight, mut survived) = (0, 0, 0);
 
-    for round in 0..ROUNDS {
-        let server = Plinth::serve(directory.path(), &[]);
+    for round in 0..rounds {
+        let server = Plinth::serve(directory, options);
         let (address, told, enough) =
             (server.address, AtomicU64::new(0), random.below(ACKNOWLEDGED_MAX));
         let sent = thread::scope(|scope| {
@@ -206,9 +228,9 @@ fn what_was_acknowledged_survives_every_kill_and_nothing_is_there_in_part() {
 
         // Recovery may be killed as well; it must only take longer then.
         if random.below(3) == 0 {
-            Plinth::serve(directory.path(), &[]).kill();
+            Plinth::serve(directory, options).kill();
         }
-        let server = Plinth::serve(directory.path(), &[]);
+        let server = Plinth::serve(directory, options);
         let mut wire = Wire::connect(server.address).expect("a connection");
         let contents = read(&mut wire);
         compare(&mut wire, &contents, &sent, floor);
