@@ -7,9 +7,10 @@ use std::{path::Path, sync::Arc};
 
 use bytes::Bytes;
 use divan::{Bencher, counter::BytesCount};
-use plinth_protocol::{KeyspaceId, Version};
+use plinth_protocol::{Commit, KeyspaceId, Mutation, MutationOp, Version};
 use plinthdb::{
     engine::{
+        DurabilityMode, Engine, EngineOptions,
         wal::{Log, LogOptions, LogRecord, LogStart, RecordEncoder},
         write::{CommittedTransaction, Write},
     },
@@ -114,6 +115,36 @@ fn recovery(bencher: Bencher<'_, '_>) {
     bencher.counter(BytesCount::new(bytes)).bench_local(|| {
         let (_, transactions) = recover(directory.path());
         assert_eq!(transactions, next - 1);
+    });
+}
+
+/// The start of an engine after a crash with a log of a gibibyte: recovery, and everything applied.
+#[divan::bench(sample_count = 2)]
+fn start_after_a_crash(bencher: Bencher<'_, '_>) {
+    const LOG_BYTES: u64 = 1 << 30;
+    let directory = directory();
+    let options = || EngineOptions {
+        durability: DurabilityMode::None,
+        ..EngineOptions::new(directory.path().join("data"))
+    };
+    let engine = Engine::open(options()).expect("a new database");
+    let mut next: u64 = 0;
+    while engine.stats().log_bytes < LOG_BYTES {
+        let mut commit = Commit::default();
+        for _ in 0..256 {
+            // Every key comes again, as in a database in use.
+            let key = Bytes::from(format!("user/{:011}", next * 7919 % 1_000_003));
+            let op = MutationOp::Set { key, value: Bytes::from_static(&[b'v'; 100]) };
+            let keyspace = KeyspaceId::DEFAULT;
+            commit.mutations.push(Mutation { keyspace, adds_conflict: false, op });
+            next += 1;
+        }
+        engine.commit_blocking(commit).expect("a disk that works");
+    }
+    let bytes = engine.stats().log_bytes;
+    drop(engine);
+    bencher.counter(BytesCount::new(bytes)).bench_local(|| {
+        Engine::open(options()).expect("a sound log");
     });
 }
 

@@ -158,6 +158,7 @@ impl Run {
             segment_bytes: 4096,
             zero_fill_bytes: 1024,
             seed: 1,
+            reads_ahead: false,
             ..LogOptions::default()
         };
         let vfs: Arc<dyn Vfs> = Arc::new(self.vfs.clone());

@@ -21,7 +21,7 @@ use super::{
     idempotency::{Idempotency, Place},
     live_tables::{LiveTables, LiveTablesError, LiveTablesReport},
     manifest::{ManifestError, ManifestOptions, ids::read_ids},
-    options::EngineOptions,
+    options::{EngineOptions, Pipeline},
     shared::{Beginning, Shared},
     stats::RecoveryStats,
     store::{Store, StoreOptions, StoreWriter},
@@ -137,6 +137,8 @@ pub(crate) fn recover(options: EngineOptions) -> Result<Recovered, OpenError> {
         LogOptions {
             database_id: directory.database_id().0,
             seed: options.seed,
+            // Driven by hand, everything happens on the caller's thread.
+            reads_ahead: options.pipeline == Pipeline::Threads,
             ..options.log.clone()
         },
         replay.log_start,

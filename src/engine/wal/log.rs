@@ -25,6 +25,8 @@ pub struct LogOptions {
     pub spares_max: usize,
     /// Where every segment is kept for good when it is closed, if anywhere.
     pub archive: Option<PathBuf>,
+    /// Whether recovery reads on a thread of its own, ahead of the caller.
+    pub reads_ahead: bool,
     /// Which database the log belongs to; a segment of another one is refused.
     pub database_id: [u8; 16],
     /// Seeds the segments' salts. Where clients can choose what is written, they must not be able
@@ -39,6 +41,7 @@ impl Default for LogOptions {
             zero_fill_bytes: 1 << 20,
             spares_max: 4,
             archive: None,
+            reads_ahead: true,
             database_id: [0; 16],
             seed: 0,
         }

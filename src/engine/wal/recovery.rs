@@ -12,13 +12,17 @@
 //!    because a sync had failed before; and what was torn is gone for good, so that it can't be
 //!    mistaken for damage later. Older segments were synced before they got a successor.
 //!
+//! Where threads may be used, one reads, checks and decodes while the caller's applies what came
+//! before.
+//!
 //! A crash at any point of this leaves what the next recovery needs. Memory is bounded by the
 //! longest record and a window.
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, mpsc},
+    thread,
 };
 
 use plinth_protocol::Version;
@@ -37,6 +41,8 @@ use super::{
 };
 use crate::vfs::Vfs;
 
+/// How many records are read and decoded before the caller has taken them.
+const RECORDS_AHEAD: usize = 16;
 /// How much of the last segment is gathered before it is written.
 const COPY_BYTES: usize = 1 << 20;
 
@@ -102,6 +108,37 @@ impl Log {
     ///
     /// The caller must keep others from using the directory.
     pub fn recover(
+        vfs: &Arc<dyn Vfs>,
+        directory: &Path,
+        options: LogOptions,
+        start: LogStart,
+        replay: &mut dyn FnMut(LogRecord) -> Result<(), LogError>,
+    ) -> Result<(Self, RecoveryReport), LogError> {
+        if !options.reads_ahead {
+            return Self::read(vfs, directory, options, start, replay);
+        }
+        thread::scope(|scope| {
+            let (give, take) = mpsc::sync_channel(RECORDS_AHEAD);
+            let reader = thread::Builder::new().name("plinth-recovery".to_owned());
+            let reader = reader.spawn_scoped(scope, move || {
+                let ended = |_| LogError::Replay { reason: "it was ended".to_owned() };
+                Self::read(vfs, directory, options, start, &mut |record| {
+                    give.send(record).map_err(ended)
+                })
+            });
+            let reader = reader.map_err(|error| LogError::Replay { reason: error.to_string() })?;
+            let replayed = take.iter().try_for_each(replay);
+            // Whoever reads ends, should there still be something to give.
+            drop(take);
+            let read = reader.join().unwrap_or_else(|_| {
+                Err(LogError::Replay { reason: "the log's reader panicked".to_owned() })
+            });
+            replayed.and(read)
+        })
+    }
+
+    /// Reads the log, gives its records to `replay`, and makes it ready to be appended to.
+    fn read(
         vfs: &Arc<dyn Vfs>,
         directory: &Path,
         options: LogOptions,

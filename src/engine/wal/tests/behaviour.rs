@@ -154,6 +154,30 @@ fn the_caller_can_stop_the_replay() {
 }
 
 #[test]
+fn reading_ahead_gives_the_same_and_can_be_stopped_too() {
+    let vfs = SimVfs::new();
+    let (mut log, ..) = recover(&vfs).unwrap();
+    for version in 1..=200 {
+        append(&mut log, &batch(version, version as usize * 37 % 2000)).unwrap();
+    }
+    log.sync().unwrap();
+    let ahead = LogOptions { reads_ahead: true, ..options() };
+    let (_, report, records) = recover_on(&vfs, Path::new(DIRECTORY), ahead.clone()).unwrap();
+    let (_, same_report, same_records) = recover(&vfs).unwrap();
+    assert_eq!((report, records.len()), (same_report, 200));
+    assert_eq!(records, same_records);
+    let vfs: Arc<dyn Vfs> = Arc::new(vfs);
+    let mut taken = 0;
+    let stopped = Log::recover(&vfs, Path::new(DIRECTORY), ahead, LogStart::default(), &mut |_| {
+        taken += 1;
+        let reason = "enough".to_owned();
+        if taken < 100 { Ok(()) } else { Err(LogError::Replay { reason }) }
+    });
+    assert!(stopped.unwrap_err().to_string().contains("enough"));
+    assert_eq!(taken, 100);
+}
+
+#[test]
 fn a_log_of_another_database_or_with_files_missing_is_refused() {
     let vfs = SimVfs::new();
     let (mut log, ..) = recover(&vfs).unwrap();

@@ -31,6 +31,7 @@ fn options() -> LogOptions {
         zero_fill_bytes: 1024,
         spares_max: 2,
         archive: None,
+        reads_ahead: false,
         database_id: *b"the test's own d",
         seed: 42,
     }
