@@ -215,6 +215,8 @@ fn is_inside(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::engine::format_page::check;
 
@@ -256,6 +258,19 @@ mod tests {
         }
         for length in 0..bytes.len() {
             assert!(decode(&bytes[..length]).is_err(), "{length} bytes");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic_though_their_checksum_is_right(bytes: Vec<u8>, keep in 0..200_usize) {
+            let mut forged = example().encode();
+            forged.truncate(keep.max(16));
+            forged.extend_from_slice(&bytes);
+            forged.extend_from_slice(&[0; 4]);
+            if let Ok(description) = decode(&with_crc(forged.clone())) {
+                prop_assert_eq!(decode(&description.encode()), Ok(description));
+            }
         }
     }
 

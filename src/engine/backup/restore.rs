@@ -78,7 +78,8 @@ pub struct RestoreOptions {
     pub to: RestoreTo,
     /// The name that the new database gets.
     pub new_database_id: DatabaseId,
-    /// How the new database's log is cut into files; what it says of ids is overridden.
+    /// How the new database's log is cut into files. What it says of ids is overridden, and nothing
+    /// is archived.
     pub log: LogOptions,
 }
 
@@ -342,8 +343,11 @@ impl<'a> Replay<'a> {
         place: &Workplace<'_>,
     ) -> Result<Self, BackupError> {
         let directory = place.directory(LOG)?;
-        let log_options =
-            LogOptions { database_id: options.new_database_id.0, ..options.log.clone() };
+        let log_options = LogOptions {
+            database_id: options.new_database_id.0,
+            archive: None,
+            ..options.log.clone()
+        };
         let nothing = &mut |_| Ok(());
         let (log, _) =
             Log::recover(&options.vfs, &directory, log_options, LogStart::default(), nothing)?;

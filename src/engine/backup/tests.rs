@@ -2,6 +2,7 @@
 
 mod crash;
 mod points;
+mod tables;
 mod writers;
 
 use std::{
@@ -18,7 +19,7 @@ use super::*;
 use crate::{
     clock::ManualClock,
     engine::{
-        DurabilityMode, Engine, EngineOptions, Pipeline,
+        DurabilityMode, Engine, EngineOptions, Pipeline, StorageOptions,
         directory::DatabaseId,
         wal::{LogOptions, path_of_segment, segments_in},
     },
@@ -66,6 +67,12 @@ impl Bench {
 
     fn open(&self, directory: &str) -> Engine {
         Engine::open(self.options(directory)).unwrap()
+    }
+
+    /// The same with memtables that some dozen commits fill: they go to tables.
+    fn open_small(&self, directory: &str) -> Engine {
+        let storage = StorageOptions { memtable_bytes: 32 << 10, ..StorageOptions::default() };
+        Engine::open(EngineOptions { storage, ..self.options(directory) }).unwrap()
     }
 
     fn restore_options(&self, to: RestoreTo) -> RestoreOptions {
@@ -161,7 +168,11 @@ fn write(bench: &Bench, engine: &Engine, from: u64, count: u64) -> Vec<Version> 
     (from..from + count)
         .map(|number| {
             bench.clock.advance(Duration::from_secs(1));
-            set(engine, &[(&format!("key{number:04}"), &value), ("newest", &number.to_string())])
+            let row = (&*format!("key{number:04}"), &*value);
+            let version = set(engine, &[row, ("newest", &number.to_string())]);
+            // Whatever is due in the background is done.
+            while engine.step() {}
+            version
         })
         .collect()
 }

@@ -6,12 +6,12 @@ use crate::{
     vfs::sim::{Keep, KeepNames},
 };
 
-/// A database with some commits in several segments, closed.
+/// A database with some tables and some commits in several segments, closed.
 fn database() -> Bench {
     let bench = Bench::new();
-    let engine = bench.open("/data");
-    write(&bench, &engine, 1, 30);
-    engine.close();
+    let engine = bench.open_small("/data");
+    write(&bench, &engine, 1, 100);
+    drop(engine);
     bench
 }
 
@@ -42,14 +42,14 @@ fn a_power_cut_at_any_call_of_a_checkpoint_leaves_a_whole_backup_or_none() {
             match cut.restore(RestoreTo::End) {
                 Ok(_) => {
                     whole += 1;
-                    assert_eq!(newest(&cut.restored()), 30, "{at}");
+                    assert_eq!(newest(&cut.restored()), 100, "{at}");
                 }
                 Err(BackupError::NoBackup { .. }) => assert!(made.is_err(), "{at}"),
                 Err(error) => panic!("{at}: {error}"),
             }
             // The database is none the worse, and can be backed up to the same place.
             let engine = cut.open("/data");
-            assert_eq!(newest(&rows(&engine)), 30, "{at}");
+            assert_eq!(newest(&rows(&engine)), 100, "{at}");
             match checkpoint(&engine) {
                 Ok(_) | Err(BackupError::NotEmpty { .. }) => {}
                 Err(error) => panic!("{at}: {error}"),
@@ -113,7 +113,7 @@ fn a_power_cut_at_any_call_of_a_restore_leaves_a_whole_database_or_none() {
                 let error = cut.restore(RestoreTo::End).unwrap_err();
                 assert!(matches!(error, BackupError::NotEmpty { .. }), "{at}: {error}");
             }
-            assert_eq!(newest(&cut.restored()), 30, "{at}");
+            assert_eq!(newest(&cut.restored()), 100, "{at}");
         }
     }
 }
