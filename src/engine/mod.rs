@@ -33,7 +33,6 @@ mod shared;
 mod stats;
 mod storage_options;
 pub mod store;
-#[expect(dead_code, reason = "store, flush and compaction come next")]
 pub mod table;
 mod table_set;
 pub mod verify;

@@ -42,6 +42,11 @@ impl TableReader {
     pub fn new(patience: Patience, ticks: u64) -> Self {
         Self { io: ReadIo::new(patience, ticks) }
     }
+
+    /// Bytes of the blocks that were unpacked, which are kept until the reader is dropped.
+    pub fn unpacked_bytes(&self) -> usize {
+        self.io.unpacked_bytes()
+    }
 }
 
 impl LoneTable {
@@ -128,6 +133,11 @@ impl LoneTable {
     /// Everything that is wrong with the table.
     pub fn verify(&self) -> Vec<TableError> {
         self.table.verify(&mut |_| {})
+    }
+
+    /// Bytes that the open table has on the heap, but for the file's handle.
+    pub fn heap_bytes(&self) -> usize {
+        self.table.heap_bytes()
     }
 
     /// Length of the file.

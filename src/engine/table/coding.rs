@@ -76,10 +76,6 @@ impl<'a> Input<'a> {
     pub(super) fn rest(&self) -> &'a [u8] {
         self.rest
     }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.rest.is_empty()
-    }
 }
 
 /// Appends a number, seven bits a byte.
@@ -116,7 +112,7 @@ mod tests {
             prop_assert_eq!(bytes.len(), varint_bytes(value));
             let mut input = Input::new(&bytes);
             prop_assert_eq!(input.varint(), Some(value));
-            prop_assert!(input.is_empty());
+            prop_assert!(input.rest().is_empty());
             prop_assert_eq!(Input::new(&bytes[..bytes.len() - 1]).varint(), None);
             let width = width_of(value);
             prop_assert!(width == 8 || value >> (8 * width) == 0);

@@ -159,15 +159,6 @@ impl Table {
         Ok(filter::may_contain(filter, filter::hash(key)))
     }
 
-    /// The content of the filter, if there is one.
-    pub(super) fn filter(&self, io: &ReadIo) -> Result<Option<&[u8]>, ReadError> {
-        let range = self.footer.filter();
-        if range.is_empty() {
-            return Ok(None);
-        }
-        self.section(FILTER, FrameType::Filter, &range, io).map(Some)
-    }
-
     /// Where the blocks are.
     pub(super) fn index(&self, io: &ReadIo) -> Result<Index<'_>, ReadError> {
         let content = self.section(INDEX, FrameType::Index, &self.footer.index(), io)?;

@@ -57,10 +57,6 @@ impl BlockBuilder {
         }
     }
 
-    pub(in crate::engine::table) fn is_empty(&self) -> bool {
-        self.versions.is_empty()
-    }
-
     /// The newest version in the block.
     pub(in crate::engine::table) fn greatest(&self) -> Version {
         self.greatest
