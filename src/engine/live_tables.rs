@@ -23,6 +23,7 @@ use super::{
         state::LEVELS,
     },
     memtable::FrozenMemtable,
+    planted::{Bug, is_planted},
     stats::LevelStats,
     store::Store,
     table::{Table, TableError, TableNumber},
@@ -145,7 +146,10 @@ impl LiveTables {
         let tables = tables.map(|number| numbered(&tables_path, *number, TABLE_EXTENSION));
         let ids_left = ids.iter().filter(|number| Some(**number) != kept);
         let ids_left = ids_left.map(|number| numbered(&manifest_path, *number, IDS_EXTENSION));
-        let orphans: Vec<PathBuf> = tables.chain(ids_left).collect();
+        let mut orphans: Vec<PathBuf> = tables.chain(ids_left).collect();
+        if is_planted(Bug::OrphansStay) {
+            orphans.clear();
+        }
         if let Some(greatest) = found.last().max(ids.last()) {
             manifest.skip_numbers(*greatest);
         }

@@ -8,10 +8,16 @@ pub(in crate::engine) enum Bug {
     LogChecksumIgnored,
     /// A block of a table is taken for sound whatever its checksum says.
     TableChecksumIgnored,
-    /// Compactions drop what only pins and older reads still see.
+    /// Flushes and compactions drop what only pins and older reads still see.
     SnapshotsForgotten,
-    /// Compactions drop clears although older tables hold what they cleared.
+    /// Flushes and compactions drop clears although older tables hold what they cleared.
     ClearsForgottenEarly,
+    /// A flush gives up the log up to one segment too far.
+    LogGoesTooEarly,
+    /// A flush writes down no idempotency ids, whose log goes.
+    IdsForgotten,
+    /// What a crash has left unfinished is not removed.
+    OrphansStay,
 }
 
 #[cfg(not(test))]

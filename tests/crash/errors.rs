@@ -121,6 +121,9 @@ fn an_error_at_any_call_stops_commits_and_loses_nothing() {
     for label in ["log.write", "log.sync_data"] {
         assert!(seen[label].contains(&Poisoned), "an error of {label} stops the engine");
     }
+    for label in ["table.write", "table.sync_data", "manifest.write", "manifest.sync_data"] {
+        assert!(seen[label].contains(&Nothing), "an error of {label} goes unnoticed");
+    }
     println!("{errors} errors, which left {} different disks", seen_disks.count());
     assert!(errors > 500, "{errors} errors");
 }

@@ -13,7 +13,9 @@ use plinth_protocol::{
 };
 use plinthdb::{
     clock::ManualClock,
-    engine::{Engine, EngineOptions, OpenError, Pin, Pipeline, Stage, wal::LogOptions},
+    engine::{
+        Engine, EngineOptions, OpenError, Pin, Pipeline, Stage, StorageOptions, wal::LogOptions,
+    },
     random::Random,
     vfs::{SimVfs, Vfs},
 };
@@ -23,7 +25,8 @@ use super::history::{History, Outcomes, Rows, Submitted, Told, id_of, marker, to
 const ROUNDS: usize = 60;
 
 /// What is stepped; commits come most often.
-const STAGES: [Stage; 4] = [Stage::Sequence, Stage::Log, Stage::Sequence, Stage::Log];
+const STAGES: [Stage; 6] =
+    [Stage::Sequence, Stage::Log, Stage::Sequence, Stage::Log, Stage::Sequence, Stage::Flush];
 
 pub(crate) const SPACE: KeyspaceId = KeyspaceId::DEFAULT;
 
@@ -42,6 +45,18 @@ pub(crate) fn open_at(vfs: Arc<dyn Vfs>, clock: &Arc<ManualClock>) -> Result<Eng
             segment_bytes: 8 << 10,
             zero_fill_bytes: 2 << 10,
             ..LogOptions::default()
+        },
+        storage: StorageOptions {
+            memtable_bytes: 64 << 10,
+            log_bytes_max: 6 << 10,
+            level0_tables: 2,
+            level1_bytes: 4 << 10,
+            level_ratio: 2,
+            table_bytes_max: 4 << 10,
+            manifest_bytes_max: 1 << 10,
+            retry_min: Duration::from_micros(100),
+            retry_max: Duration::from_millis(1),
+            ..StorageOptions::default()
         },
         ..EngineOptions::new(Path::new("/data"))
     })

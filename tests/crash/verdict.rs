@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use plinth_protocol::{CommitResult, MutationOp, Version};
-use plinthdb::{engine::Engine, vfs::SimVfs};
+use plinthdb::{
+    engine::Engine,
+    vfs::{SimVfs, Vfs},
+};
 
 use super::{
     afterwards::{commit, work},
@@ -158,6 +161,7 @@ fn check_again(
     version: Version,
 ) -> Result<(), String> {
     let engine = open(disk).map_err(|error| format!("it does not open again: {error}"))?;
+    check_files(disk, &engine)?;
     let mut expected = history.rows_after(happened);
     expected.insert("after".into(), "crash".into());
     if rows(&engine)? != expected {
@@ -177,4 +181,26 @@ fn check_again(
         }
     }
     Ok(())
+}
+
+/// Nothing lies about that counts for nothing: every table is one of the engine's, there is one
+/// manifest and at most one file of ids, and nothing is unfinished.
+fn check_files(disk: &SimVfs, engine: &Engine) -> Result<(), String> {
+    let names = |directory: &str| {
+        let names = disk.list(&engine.directory().join(directory));
+        names.map_err(|error| error.to_string()).map(|names| {
+            names.into_iter().map(|name| name.to_string_lossy().into_owned()).collect::<Vec<_>>()
+        })
+    };
+    let (tables, manifests) = (names("tables")?, names("manifest")?);
+    let count = |names: &[String], extension: &str| {
+        names.iter().filter(|name| name.ends_with(extension)).count()
+    };
+    let known: u64 = engine.stats().levels.iter().map(|level| level.tables).sum();
+    let is_tidy = tables.len() as u64 == known
+        && count(&manifests, ".manifest") <= 1
+        && count(&manifests, ".ids") <= 1
+        && count(&manifests, ".new") + count(&names("log")?, ".new") == 0;
+    let complaint = || format!("{known} tables count, and there are {tables:?} and {manifests:?}");
+    if is_tidy { Ok(()) } else { Err(complaint()) }
 }

@@ -5,6 +5,7 @@ use std::{ops::ControlFlow, sync::Arc, time::Duration};
 use super::Work;
 use crate::engine::{
     flush::{Flush, FlushError},
+    planted::{Bug, is_planted},
     shared::Shared,
     stats::add,
 };
@@ -63,7 +64,8 @@ impl FlushStage {
             idempotency: &shared.idempotency,
             options: &shared.options.storage,
             // Both in this order: a segment that isn't needed has no ceiling above.
-            log_start: self.shared.segments.first_needed(frozen.last()),
+            log_start: self.shared.segments.first_needed(frozen.last())
+                + u64::from(is_planted(Bug::LogGoesTooEarly)),
             ceiling: shared.ceiling(),
         };
         let mut pace = || {

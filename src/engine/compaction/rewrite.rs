@@ -27,6 +27,7 @@ use crate::{
         key::{KeyBuf, KeyRef},
         layer::{EntryStream, RangeTombstone},
         manifest::files::numbered,
+        planted::{Bug, is_planted},
         read_error::ReadError,
         table::{TableError, TableNumber, TableOptions, TableProperties, TableWriter},
         visible::Stamp,
@@ -118,6 +119,10 @@ pub(in crate::engine) fn rewrite(
     pace: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Vec<TableProperties>, RewriteError> {
     let RewriteInput { streams, tombstones, horizon, is_last, .. } = input;
+    let horizon = if is_planted(Bug::SnapshotsForgotten) { Version::MAX } else { horizon };
+    let is_last = &|begin: KeyRef<'_>, end: KeyRef<'_>| {
+        is_last(begin, end) || is_planted(Bug::ClearsForgottenEarly)
+    };
     let mut output = Output {
         vfs,
         directory,

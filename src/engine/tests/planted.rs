@@ -24,6 +24,13 @@ fn without_a_planted_bug_nobody_complains() {
     assert_eq!(remains::first_complaint("", 0, 17), None);
 }
 
+/// The scripts find the bug, crash or no crash.
+fn assert_caught(bug: Bug) {
+    let _planted = plant(bug);
+    let complaint = (0..4).find_map(|script| remains::first_complaint("", script, 5));
+    assert!(complaint.is_some(), "nobody notices {bug:?}");
+}
+
 /// Damage finds the bug.
 fn assert_caught_by_damage(bug: Bug) {
     let _planted = plant(bug);
@@ -34,4 +41,34 @@ fn assert_caught_by_damage(bug: Bug) {
 #[test]
 fn planted_a_log_checksum_that_is_ignored_is_caught() {
     assert_caught_by_damage(Bug::LogChecksumIgnored);
+}
+
+#[test]
+fn planted_a_table_checksum_that_is_ignored_is_caught() {
+    assert_caught_by_damage(Bug::TableChecksumIgnored);
+}
+
+#[test]
+fn planted_a_rewrite_that_forgets_snapshots_is_caught() {
+    assert_caught(Bug::SnapshotsForgotten);
+}
+
+#[test]
+fn planted_a_rewrite_that_forgets_clears_is_caught() {
+    assert_caught(Bug::ClearsForgottenEarly);
+}
+
+#[test]
+fn planted_a_log_that_goes_too_early_is_caught() {
+    assert_caught(Bug::LogGoesTooEarly);
+}
+
+#[test]
+fn planted_ids_that_go_with_their_log_are_caught() {
+    assert_caught(Bug::IdsForgotten);
+}
+
+#[test]
+fn planted_orphans_that_stay_are_caught() {
+    assert_caught(Bug::OrphansStay);
 }
