@@ -120,7 +120,7 @@ impl Storage {
             tombstones,
             horizon: Version(self.horizon),
             is_last,
-            table_bytes_max: 2048,
+            table_bytes_max: 300,
             neighbours: Neighbours { tables: Vec::new(), bytes_max: u64::MAX },
             options: TableOptions { block_bytes: 256, ..TableOptions::default() },
         };
@@ -363,4 +363,41 @@ fn readers_see_whole_versions_while_layers_change_below_them() {
         }
         is_done.store(true, Ordering::Release);
     });
+}
+
+#[test]
+fn a_level_passes_over_tables_in_which_a_version_sees_nothing() {
+    let mut storage = Storage::new();
+    let clear =
+        Write::ClearRange { keyspace: KeyspaceId::DEFAULT, begin: "b".into(), end: "c".into() };
+    let (beneath, newest) = (set(b"b", b""), set(b"e", b""));
+    let writes = [beneath, set(b"a", b""), clear, set(b"d", b""), set(b"f", b""), newest];
+    for (version, write) in (1..).zip(writes) {
+        storage.writer.apply(Version(version), 0, &[write]);
+        storage.writer.rotate();
+        storage.flush();
+    }
+    // The first table goes to level 2, the others to level 1.
+    let tables = storage.store.tables();
+    let numbers: Vec<_> = tables.iter().map(|(_, table)| table.properties().number).collect();
+    let level = |table: &Table| 1 + u8::from(table.properties().least_version == Version(1));
+    let moved: Vec<_> = tables.iter().map(|(_, table)| (level(table), Arc::clone(table))).collect();
+    storage.store.install(&moved, &numbers);
+    assert_eq!(storage.store.tables().level(1).len(), 5);
+    let reader = storage.store.reader();
+    for (version, expected) in [(1, "b"), (2, "ab"), (3, "a"), (4, "ad"), (5, "adf"), (6, "adef")] {
+        for reverse in [false, true] {
+            let mut found = String::new();
+            let all = KeyRange::new("", "\u{7f}");
+            let visit = &mut |key: &[u8], _: Found<'_>| {
+                found.push_str(str::from_utf8(key).unwrap());
+                ControlFlow::Continue(())
+            };
+            reader.scan(KeyspaceId::DEFAULT, &all, Version(version), reverse, visit).unwrap();
+            if reverse {
+                found = found.chars().rev().collect();
+            }
+            assert_eq!(found, expected, "at {version}");
+        }
+    }
 }

@@ -598,3 +598,33 @@ fn a_scan_over_much_that_is_gone_stops_in_between_and_can_go_on() {
         }
     }
 }
+
+#[test]
+fn what_takes_long_is_cold_for_who_does_not_wait() {
+    let (store, mut writer) = Store::new(StoreOptions { seed: 1 });
+    let keys: Vec<_> = (0..30_000u32).map(u32::to_be_bytes).collect();
+    let writes: Vec<Write> = keys.iter().map(|key| set(key, b"1")).collect();
+    writer.apply(Version(1), 0, &writes);
+    let far = |offset| KeySelector { key: Bytes::new(), or_equal: false, offset };
+    let get_key = |patience, offset| {
+        store.reader_with(patience).get_key(SPACE, &far(offset), END, Version(1))
+    };
+    assert_eq!(get_key(Patience::DontWait, 100).unwrap(), keys[99][..]);
+    assert_eq!(get_key(Patience::DontWait, 25_000), Err(ReadError::Cold));
+    assert_eq!(get_key(Patience::Wait, 25_000).unwrap(), keys[24_999][..]);
+    writer.rotate();
+    let clears: Vec<Write> = keys.iter().take(29_999).map(|key| clear(key)).collect();
+    writer.apply(Version(2), 0, &clears);
+    let first = |patience| {
+        let reader = store.reader_with(patience);
+        let mut first = None;
+        let all = KeyRange::new("", END);
+        reader.scan(SPACE, &all, Version(2), false, &mut |key, _| {
+            first = Some(key.to_vec());
+            ControlFlow::Break(())
+        })?;
+        Ok(first)
+    };
+    assert_eq!(first(Patience::DontWait), Err(ReadError::Cold));
+    assert_eq!(first(Patience::Wait), Ok(Some(keys[29_999].to_vec())));
+}
