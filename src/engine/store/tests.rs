@@ -603,8 +603,8 @@ fn a_scan_over_much_that_is_gone_stops_in_between_and_can_go_on() {
 fn what_takes_long_is_cold_for_who_does_not_wait() {
     let (store, mut writer) = Store::new(StoreOptions { seed: 1 });
     let keys: Vec<_> = (0..30_000u32).map(u32::to_be_bytes).collect();
-    let writes: Vec<Write> = keys.iter().map(|key| set(key, b"1")).collect();
-    writer.apply(Version(1), 0, &writes);
+    let rows: Vec<Write> = keys.iter().map(|key| set(key, b"1")).collect();
+    writer.apply(Version(1), 0, &rows);
     let far = |offset| KeySelector { key: Bytes::new(), or_equal: false, offset };
     let get_key = |patience, offset| {
         store.reader_with(patience).get_key(SPACE, &far(offset), END, Version(1))

@@ -6,6 +6,7 @@ mod durability;
 mod flush;
 mod idempotency;
 mod inspect;
+mod layers;
 mod model;
 mod pins;
 mod planted;
