@@ -11,6 +11,7 @@ pub(crate) mod commit;
 #[cfg_attr(not(test), expect(dead_code, reason = "the background work comes next"))]
 mod compaction;
 pub mod conflict;
+mod damage;
 pub mod directory;
 mod facade;
 mod flush;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use plinth_protocol::{Error, ErrorCode, KeyRange, KeySelector, KeyspaceId, Version};
 
 use super::{
+    damage,
     read_error::ReadError,
     store::{Found, Reader},
 };
@@ -49,6 +50,10 @@ impl From<ReadError> for NotRead {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Cold => Self::Cold,
+            ReadError::Table(error) => {
+                damage::note(&error);
+                Self::Failed(ReadError::Table(error).into())
+            }
             error => Self::Failed(error.into()),
         }
     }

@@ -88,6 +88,8 @@ pub struct EngineStats {
     pub flushed_bytes: u64,
     /// Errors of background work.
     pub background: BackgroundStats,
+    /// Files in which reads have met damage since this process started.
+    pub damaged_files: u64,
     /// How long commits were held back because the disk didn't keep up, in microseconds.
     pub stall_micros: u64,
     /// How long the last batch makes the next one wait, in microseconds; zero when the disk keeps

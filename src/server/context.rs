@@ -167,6 +167,7 @@ impl ServerContext {
             ("recovery_orphans", engine.recovery.orphans),
             ("recovery_torn_bytes", engine.recovery.torn_bytes),
             ("recovery_flushes", engine.recovery.flushes),
+            ("damaged_files", engine.damaged_files),
             ("compactions", engine.compaction.compactions),
             ("compaction_read_bytes", engine.compaction.read_bytes),
             ("compaction_written_bytes", engine.compaction.written_bytes),

@@ -63,8 +63,8 @@ impl fmt::Display for ManifestError {
             Self::File(error) => write!(f, "the manifest failed: {error}"),
             Self::Damaged { path, offset, what } => write!(
                 f,
-                "the manifest is damaged in {} at offset {offset}: {what}; restore the data \
-                 directory from a backup, or find what the disk did to this file",
+                "the manifest is damaged in {} at offset {offset}: {what}; restore the database \
+                 from a backup, or have a new one made with plinth repair rebuild-manifest",
                 path.display()
             ),
             Self::UnknownFormat { path, format } => write!(
@@ -87,7 +87,8 @@ impl fmt::Display for ManifestError {
             Self::Missing { directory } => write!(
                 f,
                 "there are tables, but no manifest in {}: it says which of them count; bring it \
-                 back, or restore the data directory from a backup",
+                 back, restore the database from a backup, or have one made with plinth repair \
+                 rebuild-manifest",
                 directory.display()
             ),
             Self::TooLarge { bytes } => {

@@ -1,5 +1,7 @@
 //! The engine as a whole, on a simulated disk, driven step by step.
 
+#[cfg(feature = "server")]
+mod cold;
 mod commits;
 mod disk_full;
 mod durability;

@@ -96,8 +96,8 @@ impl fmt::Display for LogError {
             Self::File(error) => write!(f, "the log failed: {error}"),
             Self::Damaged { path, offset, what } => write!(
                 f,
-                "the log is damaged in {} at offset {offset}: {what}; restore the data directory \
-                 from a backup, or find what the disk did to this file",
+                "the log is damaged in {} at offset {offset}: {what}; restore the database from a \
+                 backup, or give up what follows with plinth repair truncate-log",
                 path.display()
             ),
             Self::MissingSegment { path } => write!(
