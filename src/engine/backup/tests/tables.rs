@@ -150,3 +150,27 @@ fn the_servers_own_archive_leads_to_any_version_though_the_log_itself_is_gone() 
     bench.restore_with(RestoreTo::End, &["/archive", "/data/log"]).unwrap();
     assert_eq!(newest(&bench.restored()), 400);
 }
+
+#[test]
+fn outcomes_are_known_by_their_ids_in_the_restored_database_too() {
+    let bench = Bench::new();
+    let engine = bench.open_small("/data");
+    let named = |id: &'static [u8; 16]| Commit {
+        mutations: vec![Mutation {
+            keyspace: SPACE,
+            adds_conflict: true,
+            op: MutationOp::Set { key: Bytes::from("named"), value: Bytes::from_static(id) },
+        }],
+        idempotency_id: Some(Bytes::from_static(id)),
+        ..Commit::default()
+    };
+    let flushed = engine.commit_blocking(named(b"is in a table by")).unwrap();
+    write(&bench, &engine, 1, 100);
+    let logged = engine.commit_blocking(named(b"is in the log by")).unwrap();
+    checkpoint(&engine).unwrap();
+    assert!(describe(&bench).files.iter().any(|file| file.path.contains(".ids")));
+    bench.restore(RestoreTo::End).unwrap();
+    let new = bench.open_small("/new");
+    assert_eq!(new.commit_blocking(named(b"is in a table by")).unwrap(), flushed);
+    assert_eq!(new.commit_status(b"is in the log by"), Some(logged));
+}
