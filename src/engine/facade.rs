@@ -8,7 +8,7 @@ use plinth_protocol::{
 };
 
 use super::{
-    background::{BackgroundThreads, FlushStage},
+    background::{BackgroundThreads, CompactStage, FlushStage},
     commit::{
         CommitSink,
         log::LogStage,
@@ -64,17 +64,18 @@ impl Engine {
         let directory = Arc::new(directory);
         let segments = log.segments();
         let flush = FlushStage::new(Arc::clone(&shared));
+        let compact = CompactStage::new(Arc::clone(&shared));
         let log = LogStage::new(Arc::clone(&shared), log, Arc::clone(&directory));
         let driver = match pipeline {
             Pipeline::Threads => {
-                let background =
-                    BackgroundThreads::start(&shared, flush).map_err(OpenError::Threads)?;
+                let background = BackgroundThreads::start(&shared, flush, compact)
+                    .map_err(OpenError::Threads)?;
                 let threads =
                     Threads::start(&shared, sequencer, log).map_err(OpenError::Threads)?;
                 Driver::Threads(Mutex::new(Some((threads, background))))
             }
             Pipeline::Manual => {
-                let manual = Manual::new(&shared, sequencer, log, flush);
+                let manual = Manual::new(&shared, sequencer, log, flush, compact);
                 Driver::Manual(Box::new(Mutex::new(manual)))
             }
         };
@@ -284,7 +285,8 @@ impl Engine {
         let sequenced = self.step_stage(Stage::Sequence);
         let logged = self.step_stage(Stage::Log);
         let flushed = self.step_stage(Stage::Flush);
-        sequenced || logged || flushed
+        let compacted = self.step_stage(Stage::Compact);
+        sequenced || logged || flushed || compacted
     }
 
     /// Takes one step of one stage on this thread, like [`step`](Self::step).

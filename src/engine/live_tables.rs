@@ -231,7 +231,6 @@ impl LiveTables {
 
     /// Replaces tables by others that hold the same as far as anyone may still read it. The new
     /// tables' files are durable; their names need not be. The files of the old ones are removed.
-    #[expect(dead_code, reason = "the compaction stage comes next")]
     pub(in crate::engine) fn replace(
         &self,
         store: &Store,

@@ -8,7 +8,6 @@ mod back_pressure;
 pub(crate) mod background;
 pub mod backup;
 pub(crate) mod commit;
-#[cfg_attr(not(test), expect(dead_code, reason = "the background work comes next"))]
 mod compaction;
 pub mod conflict;
 mod damage;

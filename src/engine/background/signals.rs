@@ -24,6 +24,8 @@ pub(crate) struct Background {
     due: Condvar,
     /// Less waits for the disk than before.
     relief: Condvar,
+    /// Work is to be given up.
+    halt: Condvar,
     is_stopping: AtomicBool,
 }
 
@@ -63,6 +65,7 @@ impl Background {
             signals: Mutex::new(Signals::default()),
             due: Condvar::new(),
             relief: Condvar::new(),
+            halt: Condvar::new(),
             is_stopping: AtomicBool::new(false),
         }
     }
@@ -84,6 +87,14 @@ impl Background {
         if !signals.take_due(work) && !self.is_stopping() {
             signals = self.due.wait_for(signals, limit);
             signals.take_due(work);
+        }
+    }
+
+    /// Waits so long, or until work is to be given up.
+    pub(crate) fn pause(&self, limit: Duration) {
+        let signals = self.signals.lock();
+        if !limit.is_zero() && !self.is_stopping() {
+            drop(self.halt.wait_for(signals, limit));
         }
     }
 
@@ -141,6 +152,7 @@ impl Background {
         drop(signals);
         self.due.notify_all();
         self.relief.notify_all();
+        self.halt.notify_all();
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -188,6 +200,7 @@ mod tests {
         background.stop();
         background.wait(Work::Compact, for_ever);
         background.wait_for_relief(background.events(), for_ever);
+        background.pause(for_ever);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc, thread};
 
-use super::{FlushStage, FlushStep, Work};
+use super::{CompactStage, CompactStep, FlushStage, FlushStep, Work};
 use crate::engine::shared::Shared;
 
 /// The threads. They end when the background is stopped.
@@ -12,7 +12,11 @@ pub(crate) struct BackgroundThreads {
 }
 
 impl BackgroundThreads {
-    pub(crate) fn start(shared: &Arc<Shared>, mut flush: FlushStage) -> io::Result<Self> {
+    pub(crate) fn start(
+        shared: &Arc<Shared>,
+        mut flush: FlushStage,
+        mut compact: CompactStage,
+    ) -> io::Result<Self> {
         let mut threads = Self { shared: Arc::clone(shared), handles: Vec::new() };
         let background = Arc::clone(shared);
         threads.spawn("plinth-flush", move || {
@@ -20,6 +24,15 @@ impl BackgroundThreads {
             while !background.is_stopping() {
                 if let FlushStep::Rested(limit) = flush.step_in_time() {
                     background.wait(Work::Flush, limit);
+                }
+            }
+        })?;
+        let background = Arc::clone(shared);
+        threads.spawn("plinth-compact", move || {
+            let background = &background.background;
+            while !background.is_stopping() {
+                if let CompactStep::Rested(limit) = compact.step_in_time() {
+                    background.wait(Work::Compact, limit);
                 }
             }
         })?;

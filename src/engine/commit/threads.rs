@@ -7,7 +7,7 @@ use super::{
     sequencer::Sequencer,
 };
 use crate::engine::{
-    background::{FlushStage, FlushStep},
+    background::{CompactStage, CompactStep, FlushStage, FlushStep},
     shared::Shared,
     wal::Keeper,
 };
@@ -98,6 +98,8 @@ pub enum Stage {
     Log,
     /// One memtable becomes a table, if one is frozen and all of it is published.
     Flush,
+    /// The compaction that is due most, if one is.
+    Compact,
 }
 
 /// The pipeline on the caller's thread.
@@ -106,6 +108,7 @@ pub(crate) struct Manual {
     log: LogStage,
     keeper: Keeper,
     flush: FlushStage,
+    compact: CompactStage,
 }
 
 impl Manual {
@@ -114,8 +117,9 @@ impl Manual {
         sequencer: Sequencer,
         log: LogStage,
         flush: FlushStage,
+        compact: CompactStage,
     ) -> Self {
-        Self { sequencer, log, keeper: keeper(shared), flush }
+        Self { sequencer, log, keeper: keeper(shared), flush, compact }
     }
 
     /// Takes a step of one stage; false if there was nothing to do.
@@ -127,6 +131,7 @@ impl Manual {
                 if self.keeper.step() { Step::Worked } else { step }
             }
             Stage::Flush => return self.flush.step() == FlushStep::Flushed,
+            Stage::Compact => return self.compact.step() == CompactStep::Compacted,
         };
         step == Step::Worked
     }

@@ -3,6 +3,7 @@
 #[cfg(feature = "server")]
 mod cold;
 mod commits;
+mod compaction;
 mod disk_full;
 mod durability;
 mod flush;
