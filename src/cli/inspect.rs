@@ -111,6 +111,9 @@ pub fn run(arguments: &Arguments) -> Exit {
         Subject::Key { key, keyspace_id, .. } => {
             let keyspace = keyspace_id.map_or(KeyspaceId::DEFAULT, KeyspaceId);
             inspection.key(keyspace, key).map(|versions| {
+                if versions.is_empty() {
+                    complain(&"neither the log nor a table has a version of this key");
+                }
                 for version in &versions {
                     printer.key_version(version);
                 }

@@ -14,7 +14,10 @@ use serde_json::{Value, json};
 
 use super::{Exit, complain, jobs::run_job, progress, target::Target};
 use crate::{
-    engine::verify::{Finding, Severity, VerifyReport, verify},
+    engine::{
+        directory::DirectoryError,
+        verify::{Finding, Severity, VerifyReport, verify},
+    },
     vfs::OsVfs,
 };
 
@@ -56,6 +59,12 @@ fn check(directory: &Path, is_json: bool) -> Exit {
         Ok(report) => report,
         Err(error) => {
             complain(&error);
+            if matches!(error, DirectoryError::Locked { .. }) {
+                complain(
+                    &"a server checks its database while it is in use: plinth verify --target \
+                      plinth://HOST:PORT",
+                );
+            }
             return Exit::Failure;
         }
     };

@@ -4,10 +4,14 @@
 
 mod backup;
 mod bench;
+mod inspect;
 mod process;
+mod repair;
 mod rows;
+mod sample;
 mod scripts;
 mod serve;
 mod shell;
 mod socket;
 mod text;
+mod verify;

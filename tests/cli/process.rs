@@ -7,6 +7,8 @@ use std::{
     process::{Child, ChildStdin, Command, Output, Stdio},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// The binary with these arguments.
 pub(crate) fn plinth(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_plinth"));
@@ -63,19 +65,31 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server on a free port and waits until it listens.
     pub(crate) fn start(directory: &Path) -> Self {
-        Self::listen(directory, "127.0.0.1:0")
+        Self::start_with(directory, &[])
+    }
+
+    /// The same with more options.
+    pub(crate) fn start_with(directory: &Path, options: &[&str]) -> Self {
+        Self::listen(directory, "127.0.0.1:0", options)
+    }
+
+    /// Asks the server to stop, and waits until it has.
+    pub(crate) fn stop(mut self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        assert!(self.child.wait().unwrap().success());
     }
 
     /// Kills the server at once, as a crash would, and starts another in its place.
     pub(crate) fn crash_and_start_again(self, directory: &Path) -> Self {
         let address = self.address.to_string();
         drop(self);
-        Self::listen(directory, &address)
+        Self::listen(directory, &address, &[])
     }
 
-    fn listen(directory: &Path, address: &str) -> Self {
+    fn listen(directory: &Path, address: &str, options: &[&str]) -> Self {
         let directory = directory.to_str().unwrap();
         let mut child = plinth(&["serve", "--listen", address, "--data-dir", directory])
+            .args(options)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -10,7 +10,7 @@ use plinth_protocol::Version;
 use super::{Consent, Repair, RepairError, RepairReport};
 use crate::{
     engine::{
-        verify::start_of,
+        verify::{counted, start_of},
         wal::{LogRecord, LogStart, LogSurvey, RecordPlace, path_of_segment, segments_in, survey},
     },
     vfs::Vfs,
@@ -179,9 +179,10 @@ fn told(at: LogPlace, survey: &LogSurvey, lost: &Lost) -> Vec<String> {
     let LogPlace { segment, offset } = at;
     let mut lines = vec![match lost.first {
         Some(first) => format!(
-            "the log ends before {segment}:{offset}: {} transactions are given up that can be \
-             read, versions {first} to {}",
-            lost.transactions, lost.last
+            "the log ends before {segment}:{offset}: {} up that can be read, versions \
+             {first} to {}",
+            counted(lost.transactions, "transaction is given", "transactions are given"),
+            lost.last
         ),
         None => format!(
             "the log ends before {segment}:{offset}: no transaction is given up that can be read"
@@ -190,8 +191,8 @@ fn told(at: LogPlace, survey: &LogSurvey, lost: &Lost) -> Vec<String> {
     let damages = survey.errors.len();
     if damages > 0 {
         lines.push(format!(
-            "so is what can't be read any more behind that place; {damages} damages are known in \
-             the whole log"
+            "what can't be read any more behind that place is given up too: the whole log has {}",
+            counted(damages as u64, "damage that is known", "damages that are known")
         ));
     }
     lines

@@ -27,6 +27,7 @@ use crate::engine::{
     },
     read_error::ReadError,
     table::{Table, TableEntries, TableNumber, TableOptions},
+    verify::counted,
     visible::Stamp,
     wal::{LogStart, segments_in, survey},
 };
@@ -43,9 +44,9 @@ impl Repair {
                 let reason = format!("{} is sound: nothing to rebuild", found.path.display());
                 return Err(RepairError::Pointless(reason));
             }
-            Ok(None) => "there is none".to_owned(),
-            Err(error @ (ManifestError::Damaged { .. } | ManifestError::Missing { .. })) => {
-                error.to_string()
+            Ok(None) | Err(ManifestError::Missing { .. }) => "there is none".to_owned(),
+            Err(ManifestError::Damaged { path, offset, what }) => {
+                format!("{} is damaged at offset {offset}: {what}", path.display())
             }
             // Of another database, or of a newer program, or a disk that doesn't answer.
             Err(error) => return Err(error.into()),
@@ -270,9 +271,8 @@ fn told(reason: &str, tables: &[Table], start: LogStart) -> Vec<String> {
     vec![
         format!("the manifest can't be used: {reason}"),
         format!(
-            "a new one is made of {} tables, up to version {}; the log has the rest, from segment \
-             {} on",
-            tables.len(),
+            "a new one is made of {}, up to version {}; the log has the rest, from segment {} on",
+            counted(tables.len() as u64, "table", "tables"),
             start.flushed,
             start.first_segment
         ),

@@ -35,6 +35,13 @@ impl Verifier<'_> {
         state.is_some_and(|state| state.flushed.and_then(|flushed| flushed.ids) != Some(ids))
     }
 
+    /// Whether there is a file that is called like a table.
+    pub(super) fn has_tables(&self) -> bool {
+        // What can't be listed is found out later.
+        let names = self.vfs.list(&self.look.tables_path()).unwrap_or_default();
+        names.iter().any(|name| number_of(name, "table").is_some())
+    }
+
     /// Files that nobody knows, and tables that the manifest doesn't.
     pub(super) fn check_names(&mut self, state: Option<&ManifestState>) {
         let root = self.look.path.clone();

@@ -46,12 +46,18 @@ impl Finding {
 
     pub(super) fn of_manifest(directory: &Path, error: &ManifestError) -> Self {
         let (path, offset) = match error {
-            ManifestError::Damaged { path, offset, .. }
-            | ManifestError::UnknownRecord { path, offset, .. } => (path.clone(), Some(*offset)),
+            ManifestError::Damaged { path, offset, what } => {
+                return Self::damage(path.clone(), Some(*offset), *what);
+            }
+            ManifestError::UnknownRecord { path, offset, .. } => (path.clone(), Some(*offset)),
             ManifestError::UnknownFormat { path, .. } | ManifestError::Foreign { path } => {
                 (path.clone(), None)
             }
             ManifestError::File(error) => (error.path().to_path_buf(), None),
+            ManifestError::Missing { .. } => {
+                let text = "there are tables, but no manifest that says which of them count";
+                return Self::damage(directory.to_path_buf(), None, text);
+            }
             _ => (directory.to_path_buf(), None),
         };
         Self::damage(path, offset, error.to_string())
@@ -59,8 +65,10 @@ impl Finding {
 
     pub(super) fn of_log(directory: &Path, error: &LogError) -> Self {
         let (path, offset) = match error {
-            LogError::Damaged { path, offset, .. }
-            | LogError::UnknownRecord { path, offset, .. } => (path.clone(), Some(*offset)),
+            LogError::Damaged { path, offset, what } => {
+                return Self::damage(path.clone(), Some(*offset), *what);
+            }
+            LogError::UnknownRecord { path, offset, .. } => (path.clone(), Some(*offset)),
             LogError::UnknownFormat { path, .. }
             | LogError::ForeignSegment { path }
             | LogError::MissingSegment { path }
@@ -72,13 +80,14 @@ impl Finding {
     }
 
     pub(super) fn of_table(error: &TableError) -> Self {
-        let (path, offset) = match error {
-            TableError::Damaged { path, offset, .. } => (path.clone(), Some(*offset)),
-            TableError::File { path, .. } | TableError::UnknownFormat { path, .. } => {
-                (path.clone(), None)
+        match error {
+            TableError::Damaged { path, offset, what } => {
+                Self::damage(path.clone(), Some(*offset), *what)
             }
-        };
-        Self::damage(path, offset, error.to_string())
+            TableError::File { path, .. } | TableError::UnknownFormat { path, .. } => {
+                Self::damage(path.clone(), None, error.to_string())
+            }
+        }
     }
 }
 

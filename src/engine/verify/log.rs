@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 use super::{Finding, Use, Verifier, start_of};
 use crate::engine::{
     manifest::look::look,
-    wal::{LogError, LogRecord, LogStart, LogSurvey, RecordPlace, survey},
+    wal::{
+        LogError, LogRecord, LogStart, LogSurvey, RecordPlace, path_of_segment, segments_in, survey,
+    },
 };
 
 impl Verifier<'_> {
@@ -13,9 +15,10 @@ impl Verifier<'_> {
     pub(super) fn log_bytes(&self) -> u64 {
         let directory = self.look.log_path();
         // What can't be listed or opened is found out later; here it is only counted.
-        let names = self.vfs.list(&directory).unwrap_or_default();
-        let bytes = names.iter().filter_map(|name| {
-            self.vfs.open_for_reading(&directory.join(name)).and_then(|file| file.len()).ok()
+        let segments = segments_in(self.vfs, &directory).unwrap_or_default();
+        let bytes = segments.iter().filter_map(|number| {
+            let path = path_of_segment(&directory, *number);
+            self.vfs.open_for_reading(&path).and_then(|file| file.len()).ok()
         });
         bytes.sum()
     }

@@ -28,7 +28,7 @@ pub(in crate::engine) use self::files::REPAIR_PREFIX;
 pub use self::finding::{Finding, Severity};
 use super::{
     directory::{DatabaseId, DirectoryError, DirectoryLook},
-    manifest::{Flushed, ManifestState, look::look},
+    manifest::{Flushed, ManifestError, ManifestState, look::look},
     wal::LogStart,
 };
 use crate::vfs::Vfs;
@@ -100,16 +100,20 @@ impl fmt::Display for VerifyReport {
         }
         write!(
             f,
-            "{} bytes in {} tables with {} entries and {} segments of log with {} records, up to \
-             version {}",
-            self.bytes,
-            self.tables,
-            self.table_entries,
-            self.segments,
-            self.records,
+            "{} in {} with {} and {} of log with {}, up to version {}",
+            counted(self.bytes, "byte", "bytes"),
+            counted(self.tables, "table", "tables"),
+            counted(self.table_entries, "entry", "entries"),
+            counted(self.segments, "segment", "segments"),
+            counted(self.records, "record", "records"),
             self.last_version
         )
     }
+}
+
+/// A number of things, in words.
+pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// Whether somebody has the database open while it is checked.
@@ -172,6 +176,12 @@ impl<'v> Verifier<'v> {
 
     fn run(mut self) -> VerifyReport {
         let flow = self.check();
+        if flow.is_continue() {
+            // Files end later than what counts in them: only now it is known how much there was. That
+            // the observer would break off matters no more.
+            self.progress.total_bytes = self.progress.done_bytes;
+            let _ = (self.observer)(self.progress);
+        }
         self.report.is_complete = flow.is_continue();
         self.report.bytes = self.progress.done_bytes;
         self.report
@@ -197,6 +207,11 @@ impl<'v> Verifier<'v> {
     fn check_manifest(&mut self) -> Option<ManifestState> {
         let directory = self.look.manifest_path();
         match look(self.vfs, &directory, self.look.database_id.0) {
+            Ok(None) if self.has_tables() => {
+                let missing = ManifestError::Missing { directory: directory.clone() };
+                self.find_in_manifest(&directory, &missing);
+                None
+            }
             Ok(None) => Some(ManifestState::default()),
             Ok(Some(look)) => {
                 self.progress.done_bytes += look.file_bytes;
@@ -209,10 +224,23 @@ impl<'v> Verifier<'v> {
                 Some(look.state)
             }
             Err(error) => {
-                self.find(Finding::of_manifest(&directory, &error));
+                self.find_in_manifest(&directory, &error);
                 None
             }
         }
+    }
+
+    fn find_in_manifest(&mut self, directory: &Path, error: &ManifestError) {
+        let finding = Finding::of_manifest(directory, error);
+        self.find(match error {
+            ManifestError::Damaged { .. } | ManifestError::Missing { .. } => {
+                finding.with_remedy(format!(
+                    "to have a new one made of what is there: plinth repair rebuild-manifest {}",
+                    self.look.path.display()
+                ))
+            }
+            _ => finding,
+        });
     }
 
     /// Counts what there is to check.
