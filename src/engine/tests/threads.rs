@@ -58,6 +58,44 @@ fn no_increment_of_many_threads_is_lost() {
 }
 
 #[test]
+fn what_threads_commit_goes_to_tables_and_is_there_after_a_close_in_the_middle() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = || {
+        let storage = StorageOptions { memtable_bytes: 128 << 10, ..StorageOptions::default() };
+        Engine::open(EngineOptions {
+            durability: DurabilityMode::None,
+            storage,
+            ..options(directory.path())
+        })
+        .unwrap()
+    };
+    let key = |thread: u64, number: u64| format!("{thread}/{number:06}");
+    let value = "v".repeat(500);
+    let mut rows = 0;
+    for round in 0..3 {
+        let engine = open();
+        assert_eq!(rows_at(&engine, engine.read_version()).unwrap().len() as u64, rows);
+        thread::scope(|scope| {
+            for thread in 0..4 {
+                let (engine, value) = (&engine, &value);
+                scope.spawn(move || {
+                    for number in 0..400 {
+                        blind().set(&key(thread, 1000 * round + number), value).version(engine);
+                    }
+                });
+            }
+        });
+        rows += 4 * 400;
+        // The close gives up the flush that is under way.
+        engine.close();
+        assert_eq!(rows_at(&engine, engine.read_version()).unwrap().len() as u64, rows);
+    }
+    let engine = open();
+    assert_eq!(rows_at(&engine, engine.read_version()).unwrap().len() as u64, rows);
+    assert!(engine.stats().recovery.tables > 0, "{:?}", engine.stats());
+}
+
+#[test]
 fn the_read_version_of_an_idle_engine_moves_by_itself() {
     let directory = tempfile::tempdir().unwrap();
     let engine = Engine::open(options(directory.path())).unwrap();
