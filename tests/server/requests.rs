@@ -497,6 +497,9 @@ fn every_request() -> Vec<Request> {
         Request::TxnAddConflict { transaction, is_write: false, keyspace: PLACE, range },
         Request::TxnCommit { transaction },
         Request::TxnAbort { transaction },
+        Request::JobStart { kind: Bytes::from_static(b"verify"), argument: Bytes::new() },
+        Request::Jobs { job: 0 },
+        Request::JobCancel { job: 1 },
     ]
 }
 
