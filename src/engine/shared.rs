@@ -223,7 +223,7 @@ impl Shared {
             log_syncs: get(&counters.log_syncs),
             log_segments: segments.segments,
             log_spares: segments.spares,
-            disk_full: segments.trouble,
+            disk_full: segments.trouble.or_else(|| self.background.disk_full()),
             archived_segments: segments.archived,
             archive_waiting: segments.archive_waiting,
             archive_trouble: segments.archive_trouble,

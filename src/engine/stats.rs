@@ -49,8 +49,9 @@ pub struct EngineStats {
     pub log_segments: u64,
     /// Files that are ready to become segments.
     pub log_spares: u64,
-    /// Why no more room could be made for the log, if it couldn't when it was tried last. Commits go
-    /// on while there is room that was made before, then they are refused; it is tried again.
+    /// Why no more room could be made for the log, if it couldn't when it was tried last, or what
+    /// a flush or a compaction met that found the disk full. Commits go on while there is room that
+    /// was made before, then they are refused; it is tried again.
     pub disk_full: Option<String>,
     /// Segments that went to the archive since the start.
     pub archived_segments: u64,

@@ -55,6 +55,10 @@ pub struct StorageOptions {
     pub retry_min: Duration,
     /// The longest that background work waits after an error.
     pub retry_max: Duration,
+    /// The longest that work waits after an error which commits may be waiting for: flushes, and
+    /// making room for the log. So long at most it takes until commits go on when a full disk has
+    /// room again.
+    pub retry_max_urgent: Duration,
 }
 
 impl Default for StorageOptions {
@@ -77,6 +81,7 @@ impl Default for StorageOptions {
             manifest_bytes_max: 4 << 20,
             retry_min: Duration::from_millis(100),
             retry_max: Duration::from_secs(10),
+            retry_max_urgent: Duration::from_secs(2),
         }
     }
 }
@@ -93,6 +98,11 @@ impl StorageOptions {
         let doublings = failures.saturating_sub(1).min(30);
         self.retry_min.saturating_mul(1 << doublings).min(self.retry_max)
     }
+
+    /// The same for work that commits may be waiting for.
+    pub(super) fn retry_urgent_after(&self, failures: u32) -> Duration {
+        self.retry_after(failures).min(self.retry_max_urgent)
+    }
 }
 
 #[cfg(test)]
@@ -108,5 +118,8 @@ mod tests {
         };
         let millis = [1, 2, 4, 5, u32::MAX].map(|n| options.retry_after(n).as_millis());
         assert_eq!(millis, [100, 200, 800, 1000, 1000]);
+        let options = StorageOptions { retry_max_urgent: Duration::from_millis(300), ..options };
+        let millis = [1, 2, 3, u32::MAX].map(|n| options.retry_urgent_after(n).as_millis());
+        assert_eq!(millis, [100, 200, 300, 300]);
     }
 }

@@ -12,6 +12,7 @@
     reason = "a test fails by panicking and says with which seed, in whichever function"
 )]
 
+mod disk_full;
 mod hostile;
 mod kill;
 mod lifecycle;

@@ -92,8 +92,8 @@ impl FlushStage {
             Err(error) => {
                 let is_disk_full = error.is_disk_full();
                 let failures =
-                    shared.background.failed(Work::Flush, error.to_string(), is_disk_full);
-                let wait = shared.options.storage.retry_after(failures);
+                    shared.background.failed(Work::Flush, &error.to_string(), is_disk_full);
+                let wait = shared.options.storage.retry_urgent_after(failures);
                 let now = shared.options.clock.monotonic_micros();
                 self.retry_at_micros = Some(now.saturating_add(wait.as_micros() as u64));
                 FlushStep::Rested(wait)

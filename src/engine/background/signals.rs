@@ -101,18 +101,20 @@ impl Background {
     /// Work of this sort was done.
     pub(crate) fn succeeded(&self, work: Work) {
         let mut signals = self.signals.lock();
-        *signals.health(work) = Health::default();
+        let before = std::mem::take(signals.health(work));
         signals.events += 1;
         drop(signals);
         self.relief.notify_all();
+        if before.failures > 0 {
+            tracing::info!(?work, failures = before.failures, "background work succeeds again");
+        }
     }
 
     /// Work of this sort failed. Answers how often it has since it last succeeded.
-    pub(crate) fn failed(&self, work: Work, error: String, is_disk_full: bool) -> u32 {
-        tracing::error!(?work, error, "background work failed, and will be tried again");
+    pub(crate) fn failed(&self, work: Work, error: &str, is_disk_full: bool) -> u32 {
         let mut signals = self.signals.lock();
         signals.errors += 1;
-        signals.last_error = Some(error);
+        signals.last_error = Some(error.to_owned());
         signals.events += 1;
         let health = signals.health(work);
         health.failures = health.failures.saturating_add(1);
@@ -120,6 +122,15 @@ impl Background {
         let failures = health.failures;
         drop(signals);
         self.relief.notify_all();
+        // What goes on failing is told less and less often.
+        if failures.is_power_of_two() {
+            tracing::error!(
+                ?work,
+                failures,
+                error,
+                "background work failed, and will be tried again"
+            );
+        }
         failures
     }
 
@@ -129,6 +140,12 @@ impl Background {
         let failing = [signals.flush, signals.compact].into_iter().filter(|work| work.failures > 0);
         let is_disk_full = failing.map(|work| work.is_disk_full).reduce(|a, b| a || b)?;
         Some(if is_disk_full { Trouble::DiskFull } else { Trouble::Failing })
+    }
+
+    /// Why what is due isn't done, if the reason is a full disk.
+    pub(crate) fn disk_full(&self) -> Option<String> {
+        let is_full = self.trouble() == Some(Trouble::DiskFull);
+        if is_full { self.stats().last_error } else { None }
     }
 
     /// How many events there have been, for [`wait_for_relief`](Self::wait_for_relief).
@@ -195,7 +212,7 @@ mod tests {
         let events = background.events();
         background.succeeded(Work::Compact);
         background.wait_for_relief(events, for_ever);
-        background.failed(Work::Flush, "x".to_owned(), false);
+        background.failed(Work::Flush, "x", false);
         background.wait_for_relief(events + 1, for_ever);
         background.stop();
         background.wait(Work::Compact, for_ever);
@@ -207,12 +224,13 @@ mod tests {
     fn trouble_lasts_until_the_same_work_succeeds() {
         let background = Background::new();
         assert_eq!(background.trouble(), None);
-        assert_eq!(background.failed(Work::Flush, "a".to_owned(), true), 1);
-        assert_eq!(background.failed(Work::Flush, "b".to_owned(), true), 2);
+        assert_eq!(background.failed(Work::Flush, "a", true), 1);
+        assert_eq!(background.failed(Work::Flush, "b", true), 2);
         background.succeeded(Work::Compact);
         assert_eq!(background.trouble(), Some(Trouble::DiskFull));
-        background.failed(Work::Flush, "c".to_owned(), false);
-        assert_eq!(background.trouble(), Some(Trouble::Failing));
+        assert_eq!(background.disk_full().as_deref(), Some("b"));
+        background.failed(Work::Flush, "c", false);
+        assert_eq!((background.trouble(), background.disk_full()), (Some(Trouble::Failing), None));
         background.succeeded(Work::Flush);
         assert_eq!(background.trouble(), None);
         let stats = background.stats();

@@ -69,7 +69,7 @@ impl Drop for Guard {
     fn drop(&mut self) {
         if thread::panicking() {
             let error = "a thread of the background ended unexpectedly".to_owned();
-            self.0.background.failed(Work::Flush, error, false);
+            self.0.background.failed(Work::Flush, &error, false);
         }
     }
 }

@@ -70,7 +70,7 @@ impl Threads {
 
 fn keeper(shared: &Shared) -> Keeper {
     let storage = &shared.options.storage;
-    let pauses = (storage.retry_min, storage.retry_max);
+    let pauses = (storage.retry_min, storage.retry_max.min(storage.retry_max_urgent));
     Keeper::new(Arc::clone(&shared.segments), Arc::clone(&shared.options.clock), pauses)
 }
 

@@ -50,6 +50,7 @@ fn commits_that_wait_for_what_fails_are_refused_and_may_be_tried_again() {
     }
     bench.disk.set_plan("1+=eio".parse().unwrap());
     assert!(!engine.step_stage(Stage::Flush));
+    assert_eq!(engine.stats().disk_full, None, "that is another trouble");
     assert_eq!(large("d").code(&engine), plinth_protocol::ErrorCode::COMMIT_OVERLOADED.0);
     assert!(!engine.is_poisoned());
     assert!(value(&engine, "a").is_some(), "reads go on");
