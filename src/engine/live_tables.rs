@@ -260,6 +260,11 @@ impl LiveTables {
         });
         new.extend(new_ids.map(|number| self.ids_path(number)));
         let mut state = self.state.lock();
+        let gone = edit.removed.iter().filter(|number| !moved(number));
+        let gone: Vec<PathBuf> = gone.map(|number| self.table_path(*number)).collect();
+        if is_planted(Bug::TablesGoTooEarly) {
+            self.remove_files(gone.clone());
+        }
         let old_ids = state.manifest.state().flushed.and_then(|flushed| flushed.ids);
         match synced.map_err(ManifestError::from).and_then(|()| state.manifest.commit(edit)) {
             Ok(()) => {
@@ -272,8 +277,7 @@ impl LiveTables {
             }
         }
         let mut useless = std::mem::take(&mut state.doubtful);
-        let gone = edit.removed.iter().filter(|number| !moved(number));
-        useless.extend(gone.map(|number| self.table_path(*number)));
+        useless.extend(gone);
         if edit.flushed.is_some() {
             useless.extend(old_ids.map(|number| self.ids_path(number)));
         }

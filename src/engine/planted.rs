@@ -12,6 +12,14 @@ pub(in crate::engine) enum Bug {
     SnapshotsForgotten,
     /// Flushes and compactions drop clears although older tables hold what they cleared.
     ClearsForgottenEarly,
+    /// Compactions alone drop what only pins and older reads still see.
+    CompactionForgetsSnapshots,
+    /// Compactions alone drop clears although deeper tables hold what they cleared.
+    CompactionForgetsClears,
+    /// A compaction removes the tables that it replaces before that is durable in the manifest.
+    TablesGoTooEarly,
+    /// Recovery drops the last sound record of the log.
+    LastRecordForgotten,
     /// A flush gives up the log up to one segment too far.
     LogGoesTooEarly,
     /// A flush writes down no idempotency ids, whose log goes.

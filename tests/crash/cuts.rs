@@ -102,6 +102,16 @@ fn a_crash_at_any_call_loses_nothing_that_was_promised() {
     assert!(recoveries > 1_500 && nested > 300);
 }
 
+/// Each script merges tables, and some of them go deeper as they are.
+#[test]
+fn every_script_compacts() {
+    for script in 0..6 {
+        let history = Script::new(script).run(&SimVfs::new());
+        let done = history.compaction;
+        assert!(done.compactions >= 1 && done.moves >= 3, "script {script}: {done:?}");
+    }
+}
+
 /// The harness must notice what it is there for.
 #[test]
 fn a_disk_that_lies_about_its_syncs_is_found_out() {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use plinth_protocol::{
     AtomicOp, Commit, CommitResult, Error, ErrorCode, MutationOp, Version, Versionstamp,
 };
-use plinthdb::engine::CommitSink;
+use plinthdb::engine::{CommitSink, CompactionStats};
 
 pub(crate) type Rows = BTreeMap<Bytes, Bytes>;
 
@@ -43,6 +43,8 @@ pub(crate) struct History {
     pub(crate) is_opened: bool,
     /// Whether it had given up writing at the end.
     pub(crate) is_poisoned: bool,
+    /// What compactions had done at the end.
+    pub(crate) compaction: CompactionStats,
     /// The commits that were told to have happened, in order, and the rows after each.
     states: Vec<(usize, Version, Rows)>,
     /// The first promise that was broken before any crash.

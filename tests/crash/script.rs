@@ -25,8 +25,15 @@ use super::history::{History, Outcomes, Rows, Submitted, Told, id_of, marker, to
 const ROUNDS: usize = 60;
 
 /// What is stepped; commits come most often.
-const STAGES: [Stage; 6] =
-    [Stage::Sequence, Stage::Log, Stage::Sequence, Stage::Log, Stage::Sequence, Stage::Flush];
+const STAGES: [Stage; 7] = [
+    Stage::Sequence,
+    Stage::Log,
+    Stage::Sequence,
+    Stage::Log,
+    Stage::Sequence,
+    Stage::Flush,
+    Stage::Compact,
+];
 
 pub(crate) const SPACE: KeyspaceId = KeyspaceId::DEFAULT;
 
@@ -125,6 +132,7 @@ impl Script {
         while !disk.is_cut() && engine.step() {}
         self.look(&engine);
         self.history.is_poisoned = engine.is_poisoned();
+        self.history.compaction = engine.stats().compaction;
         self.pin = None;
         if !disk.is_cut() {
             engine.close();

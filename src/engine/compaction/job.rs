@@ -32,6 +32,7 @@ use crate::{
         key::KeyRef,
         layer::{EntryStream, RangeTombstone},
         manifest::ManifestError,
+        planted::{Bug, is_planted},
         read_error::ReadError,
         storage_options::StorageOptions,
         table::{Table, TableError, TableNumber, TableProperties},
@@ -252,12 +253,13 @@ impl Compactor {
         let tombstones = tombstones.map(|list| list.to_vec()).collect();
         let is_last = |begin: KeyRef<'_>, end: KeyRef<'_>| {
             // Of level 0, other tables may be older.
-            to > 0 && levels.is_last(to, begin, end)
+            to > 0 && levels.is_last(to, begin, end) || is_planted(Bug::CompactionForgetsClears)
         };
+        let forgets = is_planted(Bug::CompactionForgetsSnapshots);
         let input = RewriteInput {
             streams,
             tombstones,
-            horizon: host.horizon(),
+            horizon: if forgets { Version::MAX } else { host.horizon() },
             is_last: &is_last,
             table_bytes_max: if to == 0 { u64::MAX } else { self.options.table_bytes_max },
             neighbours: self.neighbours(levels, inputs, to),

@@ -34,7 +34,8 @@ fn assert_caught(bug: Bug) {
 /// Damage finds the bug.
 fn assert_caught_by_damage(bug: Bug) {
     let _planted = plant(bug);
-    let complaint = damage::damage_all(0, &mut damage::Tally::default()).err();
+    let complaint =
+        (0..4).find_map(|script| damage::damage_all(script, &mut damage::Tally::default()).err());
     assert!(complaint.is_some(), "nobody notices {bug:?}");
 }
 
@@ -56,6 +57,26 @@ fn planted_a_rewrite_that_forgets_snapshots_is_caught() {
 #[test]
 fn planted_a_rewrite_that_forgets_clears_is_caught() {
     assert_caught(Bug::ClearsForgottenEarly);
+}
+
+#[test]
+fn planted_a_compaction_that_forgets_snapshots_is_caught() {
+    assert_caught(Bug::CompactionForgetsSnapshots);
+}
+
+#[test]
+fn planted_a_compaction_that_forgets_clears_is_caught() {
+    assert_caught(Bug::CompactionForgetsClears);
+}
+
+#[test]
+fn planted_tables_that_go_before_the_manifest_says_so_are_caught() {
+    assert_caught(Bug::TablesGoTooEarly);
+}
+
+#[test]
+fn planted_a_recovery_that_drops_the_last_record_is_caught() {
+    assert_caught(Bug::LastRecordForgotten);
 }
 
 #[test]

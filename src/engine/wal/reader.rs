@@ -145,6 +145,16 @@ impl SegmentReader {
         Ok(Some(ReadRecord { offset, header, header_crc, bytes }))
     }
 
+    /// Ends the segment before its last sound record, for a planted bug.
+    pub(super) fn forget_last(&mut self) -> Result<(), LogError> {
+        let (begin, mut last) = (self.offset, self.offset);
+        while let Some(read) = self.next()? {
+            last = read.offset;
+        }
+        (self.offset, self.file_bytes) = (begin, last);
+        Ok(())
+    }
+
     /// What lies between the place where [`SegmentReader::next`] gave none and the file's end.
     pub(super) fn rest(&mut self) -> Result<Rest, LogError> {
         let begin = self.offset;

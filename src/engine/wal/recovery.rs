@@ -39,7 +39,10 @@ use super::{
     segments::{ClosedSegment, FoundSegments},
     spare::{Spare, spare_path},
 };
-use crate::vfs::Vfs;
+use crate::{
+    engine::planted::{Bug, is_planted},
+    vfs::Vfs,
+};
 
 /// How many records are read and decoded before the caller has taken them.
 const RECORDS_AHEAD: usize = 16;
@@ -322,6 +325,9 @@ fn renew_last(
     mut reader: SegmentReader,
     replay: &mut Replay<'_>,
 ) -> Result<(Segment, u64), LogError> {
+    if is_planted(Bug::LastRecordForgotten) {
+        reader.forget_last()?;
+    }
     let mut unfinished = Unfinished::create(vfs, directory, reader.header.clone())?;
     let mut copy = Vec::new();
     let mut end = SEGMENT_HEADER_BYTES as u64;
