@@ -25,6 +25,7 @@ pub(crate) const COLD_MAX: usize = 32;
 pub(crate) const LONG_MAX: usize = 4;
 
 /// How many threads all this takes.
+#[cfg(feature = "cli")]
 pub(crate) const ASIDE_THREADS_MAX: usize = COLD_MAX + LONG_MAX;
 
 /// Why something is done aside.
@@ -65,6 +66,7 @@ impl Aside {
     }
 
     /// How many reads are waiting for the disk now; not those in line.
+    #[cfg(any(test, feature = "server"))]
     pub(crate) fn cold_running(&self) -> u64 {
         (COLD_MAX - self.cold.available_permits()) as u64
     }
