@@ -25,7 +25,7 @@ use crate::engine::{
 /// How many keys a key selector steps over for a reader that doesn't wait.
 const KEY_STEPS_MAX: u32 = 10_000;
 
-/// A look into a [`Store`], for a batch of reads. Each read sees all that was applied before it
+/// A look into a [`Store`](super::Store), for a batch of reads. Each read sees all that was applied before it
 /// began. What is dropped meanwhile stays in memory until the reader is gone, so it is not for
 /// keeping.
 #[derive(Debug)]
