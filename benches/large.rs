@@ -127,9 +127,7 @@ fn load(size: &Size) -> Result<(), Box<dyn Error>> {
     let mut out = io::stdout();
     let user_bytes = size.rows as f64 * (16 + size.value_bytes) as f64;
     writeln!(out, "load: {:.0} k rows/s, {loaded:.1} s", size.rows as f64 / loaded / 1e3)?;
-    let begun = Instant::now();
     settle(&engine);
-    writeln!(out, "compactions went on for {:.1} s", begun.elapsed().as_secs_f64())?;
     let stats = engine.stats();
     writeln!(out, "{stats:#?}")?;
     let on_disk = bytes_below(&size.directory.join("tables"))? as f64;
@@ -141,20 +139,20 @@ fn load(size: &Size) -> Result<(), Box<dyn Error>> {
     std::process::exit(0)
 }
 
-/// Waits until compactions have nothing to do.
+/// Waits until compactions have nothing to do: nothing has changed for longer than one takes.
 fn settle(engine: &Engine) {
+    const QUIET: Duration = Duration::from_mins(1);
     let done = || {
-        let compaction = engine.stats().compaction;
-        (compaction.compactions, compaction.written_bytes, compaction.moves)
+        let stats = engine.stats();
+        (stats.compaction.compactions, stats.compaction.moves, stats.flushes)
     };
-    let mut before = done();
-    loop {
-        std::thread::sleep(Duration::from_secs(3));
+    let (mut before, mut since) = (done(), Instant::now());
+    while since.elapsed() < QUIET {
+        std::thread::sleep(Duration::from_millis(500));
         let now = done();
-        if now == before {
-            return;
+        if now != before {
+            (before, since) = (now, Instant::now());
         }
-        before = now;
     }
 }
 
