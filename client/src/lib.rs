@@ -25,6 +25,7 @@
 #![forbid(unsafe_code)]
 
 pub mod backend;
+mod cluster_file;
 mod database;
 mod into_bytes;
 mod keyspace;
@@ -36,6 +37,7 @@ pub mod testing;
 pub mod transaction;
 
 pub use backend::{Backend, OpenBackend, RangeChunk, Read, Snapshot};
+pub use cluster_file::ClusterFile;
 pub use database::Database;
 pub use into_bytes::IntoBytes;
 pub use keyspace::Keyspace;
@@ -45,7 +47,7 @@ pub use plinth_protocol::{
     Versionstamp, response::KeyValue, response::VersionedValue,
 };
 #[cfg(feature = "tcp")]
-pub use tcp::{ConnectOptions, TcpBackend};
+pub use tcp::{ConnectOptions, ServerAddress, TcpBackend};
 pub use transaction::{
     Page, RangeRead, RangeStream, SnapshotReads, StreamingMode, Transaction, TransactionOption,
     TransactionOptions, Watch,

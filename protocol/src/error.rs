@@ -74,6 +74,8 @@ error_codes! {
     1223 PROXY_TAG_THROTTLED "proxy_tag_throttled",
         "Transaction exceeded the proxy tag throttling limit", "try again later";
     1510 IO_ERROR "io_error", "Disk i/o operation failed", "see the server's log";
+    1515 NO_CLUSTER_FILE_FOUND "no_cluster_file_found",
+        "Unable to find or read the cluster file", "name the file that the server has written";
     2000 CLIENT_INVALID_OPERATION "client_invalid_operation",
         "Invalid API call", "see the documentation of the call";
     2004 KEY_OUTSIDE_LEGAL_RANGE "key_outside_legal_range",
@@ -104,6 +106,8 @@ error_codes! {
     2102 KEY_TOO_LARGE "key_too_large", "Key length exceeds limit", "use a shorter key";
     2103 VALUE_TOO_LARGE "value_too_large",
         "Value length exceeds limit", "split the value over several keys";
+    2104 CONNECTION_STRING_INVALID "connection_string_invalid",
+        "Connection string invalid", "a cluster file has one line, description:id@host:port";
     2108 UNSUPPORTED_OPERATION "unsupported_operation",
         "Operation is not supported", "this server can't do it";
     2210 EXACT_MODE_WITHOUT_LIMITS "exact_mode_without_limits",

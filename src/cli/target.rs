@@ -40,7 +40,7 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match ConnectOptions::new(text) {
-            Ok(options) => Ok(Self { address: options.address }),
+            Ok(options) => Ok(Self { address: options.address.to_string() }),
             Err(error) => Err(error.message.into_owned()),
         }
     }

@@ -35,7 +35,8 @@ pub(super) async fn connect(options: &ConnectOptions) -> Result<Arc<Connection>,
 
 async fn establish(options: &ConnectOptions) -> Result<Arc<Connection>, Error> {
     let failed = |error: std::io::Error| unreachable(options, &error.to_string());
-    let mut stream = TcpStream::connect(&options.address).await.map_err(failed)?;
+    let address = options.address.resolve()?;
+    let mut stream = TcpStream::connect(address.as_ref()).await.map_err(failed)?;
     stream.set_nodelay(true).map_err(failed)?;
 
     let features: &[&'static str] = if options.checksum { &[FEATURE_CHECKSUM] } else { &[] };
@@ -63,7 +64,7 @@ async fn establish(options: &ConnectOptions) -> Result<Arc<Connection>, Error> {
         stream,
         codec: FrameCodec::new(agreed.limits.frame_bytes_max),
         input: buffer,
-        address: Arc::from(options.address.as_str()),
+        address: Arc::from(address.as_ref()),
         operation_timeout: options.operation_timeout,
     };
     tokio::spawn(driver.run());

@@ -28,7 +28,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use connection::{Connection, Patience, Unanswered};
-pub use options::{ConnectOptions, PORT_DEFAULT};
+pub use options::{ConnectOptions, PORT_DEFAULT, ServerAddress};
 pub use pin::TcpSnapshot;
 use plinth_protocol::{
     Commit, CommitResult, Error, ErrorCode, KeyRange, KeySelector, KeyspaceId, Version,
@@ -48,6 +48,8 @@ use crate::{Backend, Database, RangeChunk, Read};
 const COPIED_VALUE_BYTES_MAX: usize = 1024;
 /// How long to wait before asking a server again that is just shutting down.
 const SHUTDOWN_DELAY: Duration = Duration::from_millis(50);
+/// Longer than anybody waits.
+const FOR_EVER: Duration = Duration::from_hours(30 * 365 * 24);
 
 /// A Plinth server. Cheap to clone; the clones share their connections.
 #[derive(Clone, Debug)]
@@ -71,6 +73,12 @@ impl TcpBackend {
     /// Connects; fails if no Plinth server answers at once.
     pub async fn connect(options: ConnectOptions) -> Result<Self, Error> {
         Ok(Self { pool: Pool::open(options).await? })
+    }
+
+    /// Connects when there is something to ask, and again for as long as that fails. Must be used
+    /// within a tokio runtime from then on.
+    pub fn lazy(options: ConnectOptions) -> Self {
+        Self { pool: Pool::new(options) }
     }
 
     /// Sends bytes to the server and waits until they come back.
@@ -114,8 +122,10 @@ impl TcpBackend {
         }
     }
 
+    /// When an operation that begins now gives up.
     fn deadline(&self) -> Instant {
-        Instant::now() + self.pool.options.operation_timeout
+        let options = &self.pool.options;
+        Instant::now() + if options.waits_for_server { FOR_EVER } else { options.operation_timeout }
     }
 
     /// Asks what may be asked again.
@@ -131,7 +141,7 @@ impl TcpBackend {
                     }
                     answer => return answer,
                 },
-                Err(Unanswered::TimedOut) => return Err(self.timed_out()),
+                Err(Unanswered::TimedOut) => self.timed_out(),
                 Err(Unanswered::NotSent(error) | Unanswered::Lost(error)) => error,
             };
             if Instant::now() >= deadline {
@@ -167,7 +177,9 @@ impl TcpBackend {
                 },
                 Err(Unanswered::NotSent(_)) if Instant::now() < deadline => {}
                 Err(Unanswered::NotSent(error)) if !may_have_happened => return Err(error),
-                Err(Unanswered::Lost(_)) if has_id && Instant::now() < deadline => {
+                Err(Unanswered::Lost(_) | Unanswered::TimedOut)
+                    if has_id && Instant::now() < deadline =>
+                {
                     may_have_happened = true;
                 }
                 Err(Unanswered::NotSent(error) | Unanswered::Lost(error)) => {

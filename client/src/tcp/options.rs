@@ -1,9 +1,11 @@
 //! How to reach a server.
 
-use std::time::Duration;
+use std::{borrow::Cow, fmt, path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 use plinth_protocol::{Error, ErrorCode};
+
+use crate::ClusterFile;
 
 /// The port that a server listens on unless told otherwise.
 pub const PORT_DEFAULT: u16 = 4500;
@@ -11,17 +13,53 @@ pub const PORT_DEFAULT: u16 = 4500;
 /// The most requests that a connection may carry at once, whatever is asked for.
 pub(super) const IN_FLIGHT_CEILING: usize = 1 << 16;
 
+/// Where a server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerAddress {
+    /// At `host:port`.
+    Fixed(String),
+    /// Where a cluster file says, read anew for every connection; the usual one if none is named.
+    ClusterFile(Option<PathBuf>),
+}
+
+impl ServerAddress {
+    /// `host:port`, at this moment.
+    pub(super) fn resolve(&self) -> Result<Cow<'_, str>, Error> {
+        match self {
+            Self::Fixed(address) => Ok(Cow::Borrowed(address)),
+            Self::ClusterFile(path) => {
+                let path = path.clone().unwrap_or_else(ClusterFile::default_path);
+                let mut file = ClusterFile::read(&path)?;
+                Ok(Cow::Owned(file.addresses.swap_remove(0)))
+            }
+        }
+    }
+}
+
+impl fmt::Display for ServerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(address) => f.write_str(address),
+            Self::ClusterFile(Some(path)) => write!(f, "the address in {}", path.display()),
+            Self::ClusterFile(None) => f.write_str("the address in the cluster file"),
+        }
+    }
+}
+
 /// How to connect to a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectOptions {
-    /// `host:port`.
-    pub address: String,
+    /// Where it is.
+    pub address: ServerAddress,
     /// How many connections all transactions share.
     pub connections: usize,
     /// How long connecting may take, the hello included.
     pub connect_timeout: Duration,
     /// How long a read or a commit may take, reconnecting included.
     pub operation_timeout: Duration,
+    /// Whether operations wait for a server that can't be reached, however long it takes, instead of
+    /// failing after the operation timeout.
+    pub waits_for_server: bool,
     /// How many requests may wait for their answers on one connection; further ones wait to be sent.
     pub in_flight_max: usize,
     /// Whether every frame carries a checksum, against networks that damage data.
@@ -35,16 +73,26 @@ pub struct ConnectOptions {
 impl ConnectOptions {
     /// The defaults for a server at `host:port`, `host`, or the same after `plinth://`.
     pub fn new(address: impl AsRef<str>) -> Result<Self, Error> {
-        Ok(Self {
-            address: parse_address(address.as_ref())?,
+        parse_address(address.as_ref()).map(|address| Self::at(ServerAddress::Fixed(address)))
+    }
+
+    /// The defaults for the server that a cluster file names, the usual file if `path` is `None`.
+    pub fn cluster_file(path: Option<PathBuf>) -> Self {
+        Self::at(ServerAddress::ClusterFile(path))
+    }
+
+    fn at(address: ServerAddress) -> Self {
+        Self {
+            address,
             connections: 2,
             connect_timeout: Duration::from_secs(5),
             operation_timeout: Duration::from_secs(10),
+            waits_for_server: false,
             in_flight_max: 1024,
             checksum: false,
             client: concat!("plinth-client/", env!("CARGO_PKG_VERSION")).to_owned(),
             credentials: Bytes::new(),
-        })
+        }
     }
 }
 

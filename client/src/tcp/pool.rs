@@ -59,19 +59,20 @@ struct LaneState {
 impl Pool {
     /// Connects the first of the connections; the others come when they are needed.
     pub(super) async fn open(options: ConnectOptions) -> Result<Arc<Self>, Error> {
-        let lanes = options.connections.clamp(1, CONNECTIONS_MAX);
         let first = connect(&options).await?;
-        let lanes = (0..lanes).map(|_| Lane::new());
-        let pool = Self {
-            options,
-            agreed: OnceLock::from(first.agreed),
-            lanes: lanes.collect(),
-            next: AtomicUsize::new(0),
-        };
+        let pool = Self::new(options);
+        pool.agreed.get_or_init(|| first.agreed);
         if let Some(lane) = pool.lanes.first() {
             lock(&lane.state).connection = Some(first);
         }
-        Ok(Arc::new(pool))
+        Ok(pool)
+    }
+
+    /// Connects nothing yet.
+    pub(super) fn new(options: ConnectOptions) -> Arc<Self> {
+        let lanes = options.connections.clamp(1, CONNECTIONS_MAX);
+        let lanes = (0..lanes).map(|_| Lane::new()).collect();
+        Arc::new(Self { options, agreed: OnceLock::new(), lanes, next: AtomicUsize::new(0) })
     }
 
     pub(super) fn limits(&self) -> Limits {
@@ -125,11 +126,8 @@ impl Pool {
 
     /// Makes sure that a new connection leads to the same database as the earlier ones.
     fn check(&self, connection: &Connection) -> Result<(), Error> {
-        let is_same = self
-            .agreed
-            .get()
-            .is_none_or(|agreed| agreed.database_id == connection.agreed.database_id);
-        if is_same {
+        let agreed = self.agreed.get_or_init(|| connection.agreed);
+        if agreed.database_id == connection.agreed.database_id {
             return Ok(());
         }
         let address = &self.options.address;
@@ -206,5 +204,7 @@ fn is_final(error: &Error) -> bool {
         ErrorCode::WRONG_PEER
             | ErrorCode::PROTOCOL_VERSION_UNSUPPORTED
             | ErrorCode::UNKNOWN_FEATURE
+            | ErrorCode::NO_CLUSTER_FILE_FOUND
+            | ErrorCode::CONNECTION_STRING_INVALID
     )
 }

@@ -1,0 +1,566 @@
+//! `FDBFuture`: the result of an asynchronous call, once it is there.
+//!
+//! A future has two owners: the program, until `fdb_future_destroy`, and the work that will make it
+//! ready. Callbacks are called once each, on the network thread, or at once if the future is ready
+//! when they are set.
+
+use std::{
+    ffi::{CString, c_char, c_double, c_int, c_void},
+    future::Future,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use plinth_client::{Error, ErrorCode, KeyValue};
+use tokio::task::AbortHandle;
+
+use crate::{
+    abi::{
+        FdbBool, FdbError, FdbKey, FdbKeyValue, code, guarded, guarded_error, length, number, put,
+    },
+    network,
+};
+
+/// `future_not_set`.
+const FUTURE_NOT_SET: FdbError = 2015;
+/// `future_released`.
+const FUTURE_RELEASED: FdbError = 1102;
+/// `blocked_from_network_thread`.
+const BLOCKED_FROM_NETWORK_THREAD: FdbError = 2026;
+
+/// What a program gives to be called when a future is ready.
+pub type FdbCallback = extern "C" fn(*mut FdbFuture, *mut c_void);
+
+/// What a future can hold.
+#[expect(dead_code, reason = "some calls that answer so come with the next part")]
+pub(crate) enum Answer {
+    /// Nothing: that it is done is all.
+    Void,
+    /// A version, a size, a count.
+    Int64(i64),
+    /// A protocol version.
+    Uint64(u64),
+    /// Seconds, a share.
+    Double(f64),
+    /// Yes or no.
+    Bool(bool),
+    /// A key, a versionstamp, JSON.
+    Key(Bytes),
+    /// The value of a key, if there is one.
+    Value(Option<Bytes>),
+    /// Keys in order.
+    Keys(Array<Bytes, FdbKey>),
+    /// Addresses.
+    Strings(Array<CString, *const c_char>),
+    /// A page of rows, and whether there may be more.
+    Rows(Array<KeyValue, FdbKeyValue>, bool),
+}
+
+/// An array as C sees it, and what its pointers point to.
+pub(crate) struct Array<T, Raw> {
+    raw: Box<[Raw]>,
+    _owned: Vec<T>,
+}
+
+impl<T, Raw> Array<T, Raw> {
+    fn new(owned: Vec<T>, raw: impl Fn(&T) -> Raw) -> Self {
+        Self { raw: owned.iter().map(raw).collect(), _owned: owned }
+    }
+
+    fn len(&self) -> c_int {
+        c_int::try_from(self.raw.len()).unwrap_or(c_int::MAX)
+    }
+}
+
+// SAFETY: the pointers in `raw` lead to what `_owned` owns on the heap, which moves along and is
+// never changed.
+unsafe impl<T: Send, Raw> Send for Array<T, Raw> {}
+
+impl Answer {
+    /// Keys as C sees them.
+    #[expect(dead_code, reason = "split points come with the next part")]
+    pub(crate) fn keys(keys: Vec<Bytes>) -> Self {
+        Self::Keys(Array::new(keys, |key| FdbKey { key: key.as_ptr(), key_length: length(key) }))
+    }
+
+    /// Strings as C sees them.
+    #[expect(dead_code, reason = "addresses come with the next part")]
+    pub(crate) fn strings(strings: Vec<CString>) -> Self {
+        Self::Strings(Array::new(strings, |string| string.as_ptr()))
+    }
+
+    /// Rows as C sees them.
+    pub(crate) fn rows(rows: Vec<KeyValue>, more: bool) -> Self {
+        let raw = |row: &KeyValue| FdbKeyValue {
+            key: row.key.as_ptr(),
+            key_length: length(&row.key),
+            value: row.value.as_ptr(),
+            value_length: length(&row.value),
+        };
+        Self::Rows(Array::new(rows, raw), more)
+    }
+}
+
+/// What becomes of the work when the program cancels its future.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnCancel {
+    /// It goes on: a read still counts as a conflict, a commit may have been sent.
+    GoOn,
+    /// It ends: a watch.
+    End,
+}
+
+/// The object behind `FDBFuture*`.
+pub struct FdbFuture {
+    state: Mutex<State>,
+    is_ready: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    outcome: Option<Result<Answer, FdbError>>,
+    is_released: bool,
+    callbacks: Vec<Callback>,
+    work: Option<AbortHandle>,
+}
+
+struct Callback {
+    function: FdbCallback,
+    parameter: *mut c_void,
+}
+
+// SAFETY: the parameter is the program's; that it may be used on the network thread is what
+// `fdb_future_set_callback` asks of it.
+unsafe impl Send for Callback {}
+
+impl FdbFuture {
+    /// A future that nothing has made ready yet.
+    fn pending() -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), is_ready: Condvar::new() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the future ready, unless it is, and gives the callbacks that are now to be called.
+    fn settle(&self, outcome: Result<Answer, FdbError>) -> Vec<Callback> {
+        let mut state = self.state();
+        if state.outcome.is_some() {
+            return Vec::new();
+        }
+        state.outcome = Some(outcome);
+        state.work = None;
+        let callbacks = std::mem::take(&mut state.callbacks);
+        drop(state);
+        self.is_ready.notify_all();
+        callbacks
+    }
+
+    fn call(self: &Arc<Self>, callbacks: Vec<Callback>) {
+        for callback in callbacks {
+            (callback.function)(Arc::as_ptr(self).cast_mut(), callback.parameter);
+        }
+    }
+
+    /// Makes the future ready on this thread.
+    fn complete(self: &Arc<Self>, outcome: Result<Answer, FdbError>) {
+        let callbacks = self.settle(outcome);
+        self.call(callbacks);
+    }
+
+    fn cancel(self: &Arc<Self>) {
+        let work = self.state().work.take();
+        let callbacks = self.settle(Err(code(ErrorCode::OPERATION_CANCELLED)));
+        if let Some(work) = work {
+            work.abort();
+        }
+        if callbacks.is_empty() {
+            return;
+        }
+        // The program may hold a lock that its callback takes.
+        match network::handle() {
+            Some(runtime) => {
+                let future = Arc::clone(self);
+                runtime.spawn(async move { future.call(callbacks) });
+            }
+            None => self.call(callbacks),
+        }
+    }
+
+    /// Hands the future to the program.
+    fn into_raw(self: Arc<Self>) -> *mut Self {
+        Arc::into_raw(self).cast_mut()
+    }
+}
+
+/// Makes a future ready with a cancellation if its work ends without a result, as it does when the
+/// network stops.
+struct Completion(Arc<FdbFuture>);
+
+impl Drop for Completion {
+    fn drop(&mut self) {
+        self.0.complete(Err(code(ErrorCode::OPERATION_CANCELLED)));
+    }
+}
+
+/// A future that is ready.
+pub(crate) fn ready(outcome: Result<Answer, FdbError>) -> *mut FdbFuture {
+    let future = FdbFuture::pending();
+    future.complete(outcome);
+    future.into_raw()
+}
+
+/// Begins work on this thread, goes on with it on the network thread if it has to wait.
+pub(crate) fn start(
+    on_cancel: OnCancel,
+    work: impl Future<Output = Result<Answer, Error>> + Send + 'static,
+) -> *mut FdbFuture {
+    let Some(runtime) = network::handle() else {
+        return ready(Err(network::NOT_RUNNING));
+    };
+    let outcome = |result: Result<Answer, Error>| result.map_err(|error| number(&error));
+    let mut work = Box::pin(work);
+    let _context = runtime.enter();
+    if let Poll::Ready(result) = work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        return ready(outcome(result));
+    }
+    let future = FdbFuture::pending();
+    let completion = Completion(Arc::clone(&future));
+    let task = runtime.spawn(async move {
+        let result = work.await;
+        completion.0.complete(outcome(result));
+    });
+    if on_cancel == OnCancel::End {
+        let mut state = future.state();
+        if state.outcome.is_none() {
+            state.work = Some(task.abort_handle());
+        }
+    }
+    future.into_raw()
+}
+
+/// The future behind a pointer, with a share in it.
+///
+/// # Safety
+///
+/// `future` came from [`FdbFuture::into_raw`] and has not been destroyed.
+unsafe fn share(future: *mut FdbFuture) -> Arc<FdbFuture> {
+    // SAFETY: by this function's contract the program's share is still there.
+    unsafe { Arc::increment_strong_count(future) };
+    // SAFETY: the count that this takes over was added above.
+    unsafe { Arc::from_raw(future) }
+}
+
+/// Looks into a ready future.
+///
+/// # Safety
+///
+/// As [`share`].
+unsafe fn read(future: *mut FdbFuture, take: impl FnOnce(&Answer) -> Option<()>) -> FdbError {
+    guarded_error(|| {
+        // SAFETY: by this function's contract.
+        let future = unsafe { share(future) };
+        let state = future.state();
+        match &state.outcome {
+            None => Err(FUTURE_NOT_SET),
+            Some(Err(error)) => Err(*error),
+            Some(Ok(_)) if state.is_released => Err(FUTURE_RELEASED),
+            // Asked for another type than it holds.
+            Some(Ok(value)) => take(value).ok_or(code(ErrorCode::CLIENT_INVALID_OPERATION)),
+        }
+    })
+}
+
+/// Cancels a future: if it is pending it becomes ready with `operation_cancelled`.
+///
+/// # Safety
+///
+/// `future` has not been destroyed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdb_future_cancel(future: *mut FdbFuture) {
+    guarded((), || {
+        // SAFETY: by this function's contract.
+        unsafe { share(future) }.cancel();
+    });
+}
+
+/// Frees the result; getters then answer `future_released`.
+///
+/// # Safety
+///
+/// `future` has not been destroyed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdb_future_release_memory(future: *mut FdbFuture) {
+    guarded((), || {
+        // SAFETY: by this function's contract.
+        let future = unsafe { share(future) };
+        let mut state = future.state();
+        if let Some(Ok(value)) = &mut state.outcome {
+            *value = Answer::Void;
+            state.is_released = true;
+        }
+    });
+}
+
+/// Gives a future back; cancels it if it is pending.
+///
+/// # Safety
+///
+/// `future` is null or has not been destroyed, and is not used any more.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdb_future_destroy(future: *mut FdbFuture) {
+    if future.is_null() {
+        return;
+    }
+    guarded((), || {
+        // SAFETY: the program gives its share back.
+        unsafe { Arc::from_raw(future) }.cancel();
+    });
+}
+
+/// Waits until a future is ready.
+///
+/// # Safety
+///
+/// `future` has not been destroyed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdb_future_block_until_ready(future: *mut FdbFuture) -> FdbError {
+    guarded_error(|| {
+        // SAFETY: by this function's contract.
+        let future = unsafe { share(future) };
+        let mut state = future.state();
+        while state.outcome.is_none() {
+            if network::is_network_thread() {
+                return Err(BLOCKED_FROM_NETWORK_THREAD);
+            }
+            state = future.is_ready.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        Ok(())
+    })
+}
+
+/// Whether a future is ready.
+///
+/// # Safety
+///
+/// `future` has not been destroyed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdb_future_is_ready(future: *mut FdbFuture) -> FdbBool {
+    guarded(0, || {
+        // SAFETY: by this function's contract.
+        let future = unsafe { share(future) };
+        FdbBool::from(future.state().outcome.is_some())
+    })
+}
+
+/// Has a function called when the future is ready; at once if it is.
+///
+/// # Safety
+///
+/// `future` has not been destroyed; `callback` may be called with it and `parameter` on another
+/// thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdb_future_set_callback(
+    future: *mut FdbFuture,
+    callback: Option<FdbCallback>,
+    parameter: *mut c_void,
+) -> FdbError {
+    guarded_error(|| {
+        let function = callback.ok_or(code(ErrorCode::CLIENT_INVALID_OPERATION))?;
+        // SAFETY: by this function's contract.
+        let future = unsafe { share(future) };
+        let mut state = future.state();
+        let callback = Callback { function, parameter };
+        if state.outcome.is_none() {
+            state.callbacks.push(callback);
+        } else {
+            drop(state);
+            future.call(vec![callback]);
+        }
+        Ok(())
+    })
+}
+
+/// The error of a ready future; 0 if it succeeded.
+///
+/// # Safety
+///
+/// `future` has not been destroyed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdb_future_get_error(future: *mut FdbFuture) -> FdbError {
+    guarded_error(|| {
+        // SAFETY: by this function's contract.
+        let future = unsafe { share(future) };
+        match &future.state().outcome {
+            None => Err(FUTURE_NOT_SET),
+            Some(Err(error)) => Err(*error),
+            Some(Ok(_)) => Ok(()),
+        }
+    })
+}
+
+/// Defines getters of one plain value.
+macro_rules! plain_getters {
+    ($($name:ident: $variant:ident($type:ty) as $convert:expr, $doc:literal;)*) => {$(
+        #[doc = $doc]
+        ///
+        /// # Safety
+        ///
+        /// `future` has not been destroyed; `out` may be written to.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $name(future: *mut FdbFuture, out: *mut $type) -> FdbError {
+            let take = |value: &Answer| match value {
+                Answer::$variant(value) => {
+                    // SAFETY: by this function's contract.
+                    unsafe { put(out, $convert(*value)) };
+                    Some(())
+                }
+                _ => None,
+            };
+            // SAFETY: by this function's contract.
+            unsafe { read(future, take) }
+        }
+    )*};
+}
+
+plain_getters! {
+    fdb_future_get_int64: Int64(i64) as i64::from, "A number.";
+    fdb_future_get_uint64: Uint64(u64) as u64::from, "An unsigned number.";
+    fdb_future_get_double: Double(c_double) as c_double::from, "A fraction.";
+    fdb_future_get_bool: Bool(FdbBool) as FdbBool::from, "Yes or no.";
+}
+
+/// A key; valid until the future's memory is released.
+///
+/// # Safety
+///
+/// `future` has not been destroyed; the others may be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdb_future_get_key(
+    future: *mut FdbFuture,
+    out_key: *mut *const u8,
+    out_length: *mut c_int,
+) -> FdbError {
+    let take = |value: &Answer| match value {
+        Answer::Key(key) => {
+            // SAFETY: by this function's contract.
+            unsafe { put(out_key, key.as_ptr()) };
+            // SAFETY: by this function's contract.
+            unsafe { put(out_length, length(key)) };
+            Some(())
+        }
+        _ => None,
+    };
+    // SAFETY: by this function's contract.
+    unsafe { read(future, take) }
+}
+
+/// A value, if there is one; valid until the future's memory is released.
+///
+/// # Safety
+///
+/// `future` has not been destroyed; the others may be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdb_future_get_value(
+    future: *mut FdbFuture,
+    out_present: *mut FdbBool,
+    out_value: *mut *const u8,
+    out_length: *mut c_int,
+) -> FdbError {
+    let take = |value: &Answer| match value {
+        Answer::Value(value) => {
+            // SAFETY: by this function's contract.
+            unsafe { put(out_present, FdbBool::from(value.is_some())) };
+            if let Some(value) = value {
+                // SAFETY: by this function's contract.
+                unsafe { put(out_value, value.as_ptr()) };
+                // SAFETY: by this function's contract.
+                unsafe { put(out_length, length(value)) };
+            }
+            Some(())
+        }
+        _ => None,
+    };
+    // SAFETY: by this function's contract.
+    unsafe { read(future, take) }
+}
+
+/// Keys; valid until the future's memory is released.
+///
+/// # Safety
+///
+/// `future` has not been destroyed; the others may be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdb_future_get_key_array(
+    future: *mut FdbFuture,
+    out_keys: *mut *const FdbKey,
+    out_count: *mut c_int,
+) -> FdbError {
+    let take = |value: &Answer| match value {
+        Answer::Keys(keys) => {
+            // SAFETY: by this function's contract.
+            unsafe { put(out_keys, keys.raw.as_ptr()) };
+            // SAFETY: by this function's contract.
+            unsafe { put(out_count, keys.len()) };
+            Some(())
+        }
+        _ => None,
+    };
+    // SAFETY: by this function's contract.
+    unsafe { read(future, take) }
+}
+
+/// Strings that end with a zero; valid until the future's memory is released.
+///
+/// # Safety
+///
+/// `future` has not been destroyed; the others may be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdb_future_get_string_array(
+    future: *mut FdbFuture,
+    out_strings: *mut *const *const c_char,
+    out_count: *mut c_int,
+) -> FdbError {
+    let take = |value: &Answer| match value {
+        Answer::Strings(strings) => {
+            // SAFETY: by this function's contract.
+            unsafe { put(out_strings, strings.raw.as_ptr()) };
+            // SAFETY: by this function's contract.
+            unsafe { put(out_count, strings.len()) };
+            Some(())
+        }
+        _ => None,
+    };
+    // SAFETY: by this function's contract.
+    unsafe { read(future, take) }
+}
+
+/// Rows; valid until the future's memory is released.
+///
+/// # Safety
+///
+/// `future` has not been destroyed; the others may be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdb_future_get_keyvalue_array(
+    future: *mut FdbFuture,
+    out_rows: *mut *const FdbKeyValue,
+    out_count: *mut c_int,
+    out_more: *mut FdbBool,
+) -> FdbError {
+    let take = |value: &Answer| match value {
+        Answer::Rows(rows, more) => {
+            // SAFETY: by this function's contract.
+            unsafe { put(out_rows, rows.raw.as_ptr()) };
+            // SAFETY: by this function's contract.
+            unsafe { put(out_count, rows.len()) };
+            // SAFETY: by this function's contract.
+            unsafe { put(out_more, FdbBool::from(*more)) };
+            Some(())
+        }
+        _ => None,
+    };
+    // SAFETY: by this function's contract.
+    unsafe { read(future, take) }
+}
