@@ -1,0 +1,37 @@
+//! Programs in C, compiled by the machine's compiler.
+
+use std::{path::PathBuf, process::Command};
+
+use tempfile::TempDir;
+
+use crate::support::{Server, library_directory, may_be_skipped, programs, run};
+
+/// Compiles a program of `tests/fdb/c`; `None` if there is no compiler.
+fn compile(into: &TempDir, name: &str, flags: &[&str]) -> Option<PathBuf> {
+    if Command::new("cc").arg("--version").output().is_err() {
+        may_be_skipped("programs in C", "there is no C compiler");
+        return None;
+    }
+    let program = into.path().join(name);
+    let status = Command::new("cc")
+        .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-O1", "-g", "-pthread"])
+        .args(flags)
+        .arg(programs().join("c").join(name).with_extension("c"))
+        .arg("-o")
+        .arg(&program)
+        .arg("-L")
+        .arg(library_directory())
+        .arg("-lfdb_c")
+        .status()
+        .unwrap();
+    assert!(status.success(), "{name} is compiled");
+    Some(program)
+}
+
+#[test]
+fn a_small_program_reads_what_it_has_written() {
+    let directory = TempDir::new().unwrap();
+    let Some(program) = compile(&directory, "smoke", &[]) else { return };
+    let server = Server::start();
+    assert_eq!(run(&server, &mut Command::new(&program)), "absent\nhello\n");
+}

@@ -1,0 +1,139 @@
+//! The library, the server, and the programs between them.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+/// No program takes longer than this unless something hangs.
+const PROGRAM_LIMIT: Duration = Duration::from_mins(2);
+
+/// The folder with our `libfdb_c.so`, built by the same cargo into the same place as this test.
+pub(crate) fn library_directory() -> &'static Path {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    DIRECTORY.get_or_init(|| {
+        let own = std::env::current_exe().unwrap();
+        let profile = own.parent().and_then(Path::parent).unwrap();
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--package", "plinth-capi"]);
+        cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+        if profile.file_name().is_some_and(|name| name == "release") {
+            cargo.arg("--release");
+        }
+        cargo.env("CARGO_TARGET_DIR", profile.parent().unwrap());
+        assert!(cargo.status().unwrap().success(), "libfdb_c.so is built");
+        assert!(profile.join("libfdb_c.so").exists());
+        profile.to_path_buf()
+    })
+}
+
+/// The folder with the programs of this test.
+pub(crate) fn programs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fdb")
+}
+
+/// Whether a machine may lack what a test needs: anywhere but in CI. Says what is left out.
+pub(crate) fn may_be_skipped(what: &str, why: &str) -> bool {
+    assert!(std::env::var_os("CI").is_none(), "{what} must run in CI: {why}");
+    // The one place where a test speaks: whoever runs it should know what it has not shown.
+    std::io::Write::write_all(
+        &mut std::io::stderr(),
+        format!("left out: {what}: {why}\n").as_bytes(),
+    )
+    .is_ok()
+}
+
+/// A server process with a database of its own, and a cluster file that leads to it.
+pub(crate) struct Server {
+    child: Child,
+    directory: TempDir,
+}
+
+impl Server {
+    /// Starts a server on a free port and waits until it listens.
+    pub(crate) fn start() -> Self {
+        let directory = TempDir::new().unwrap();
+        let data = directory.path().join("data");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_plinth"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--durability", "none", "--data-dir"])
+            .arg(data)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let address = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .find_map(|line| line.strip_prefix("listening on ").map(ToOwned::to_owned))
+            .expect("the server listens");
+        // What it says must not fill a pipe that nobody reads.
+        std::thread::spawn(move || lines.count());
+        let line = format!("test:test@{address}\n");
+        fs::write(directory.path().join("fdb.cluster"), line).unwrap();
+        Self { child, directory }
+    }
+
+    /// A cluster file that leads to the server.
+    pub(crate) fn cluster_file(&self) -> PathBuf {
+        self.directory.path().join("fdb.cluster")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a program that talks to the server: our library is the one it finds, and the cluster file is
+/// its default. Gives what it printed; fails with all of it if it does not succeed in time.
+pub(crate) fn run(server: &Server, command: &mut Command) -> String {
+    let mut child = command
+        .env("LD_LIBRARY_PATH", library_directory())
+        .env("FDB_CLUSTER_FILE", server.cluster_file())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic_with(&format!("{command:?}: {error}")));
+    let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        stderr.read_to_string(&mut text).map(|_| text).unwrap_or_default()
+    });
+    let writer = std::thread::spawn(move || {
+        let mut text = String::new();
+        stdout.read_to_string(&mut text).map(|_| text).unwrap_or_default()
+    });
+    let deadline = Instant::now() + PROGRAM_LIMIT;
+    let status = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break Some(status),
+            None if Instant::now() > deadline => {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                break None;
+            }
+            None => std::thread::sleep(Duration::from_millis(5)),
+        }
+    };
+    let (out, err) = (writer.join().unwrap(), reader.join().unwrap());
+    let ended = status.is_some_and(|status| status.success());
+    assert!(ended, "{command:?} ended with {status:?}\n{out}\n{err}");
+    out
+}
+
+#[expect(clippy::panic, reason = "a test that can't go on has failed")]
+fn panic_with(text: &str) -> ! {
+    panic!("{text}")
+}
