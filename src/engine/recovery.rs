@@ -31,6 +31,7 @@ use super::{
     wal::{Log, LogError, LogOptions, LogRecord, LogStart, RecordEncoder},
     write::CommittedTransaction,
 };
+use crate::sync::Ordering;
 
 /// How many transactions are replayed between two looks at what the store can forget.
 const REPLAY_STRIDE: usize = 4096;
@@ -165,7 +166,8 @@ pub(crate) fn recover(options: EngineOptions) -> Result<Recovered, OpenError> {
     let recovery = stats;
     let beginning = Beginning { store, live, idempotency, segments, last, ceiling, recovery };
     let shared = Shared::new(options, beginning);
-    shared.counters.log_bytes.store(log.bytes(), std::sync::atomic::Ordering::Relaxed);
+    shared.counters.log_bytes.store(log.bytes(), Ordering::Relaxed);
+    shared.counters.log_end.store(log.end(), Ordering::Relaxed);
     Ok(Recovered { shared, writer, log, directory, last })
 }
 

@@ -203,6 +203,8 @@ pub(crate) struct Counters {
     pub(crate) repeats: AtomicU64,
     pub(crate) batches: AtomicU64,
     pub(crate) log_bytes: AtomicU64,
+    /// Where the log ends: its bytes, with those of segments that went since the start.
+    pub(crate) log_end: AtomicU64,
     pub(crate) log_writes: AtomicU64,
     pub(crate) log_syncs: AtomicU64,
     pub(in crate::engine) compaction: Arc<CompactionCounters>,
@@ -235,6 +237,7 @@ impl Default for Counters {
             repeats: zero(),
             batches: zero(),
             log_bytes: zero(),
+            log_end: zero(),
             log_writes: zero(),
             log_syncs: zero(),
             compaction: Arc::default(),

@@ -254,10 +254,17 @@ impl StoreWriter {
     /// have higher versions than all before. Does nothing, and returns false, if nothing was written
     /// since the last time.
     pub fn rotate(&mut self) -> bool {
-        let last = self.table.last();
-        if !self.table.is_written() {
-            return false;
+        let is_written = self.table.is_written();
+        if is_written {
+            self.freeze();
         }
+        is_written
+    }
+
+    /// Does so in any case: an empty memtable, too, says how far history is in tables when it is
+    /// flushed.
+    pub fn freeze(&mut self) {
+        let last = self.table.last();
         let beneath = Arc::clone(&self.shared.views);
         let mut table = MemtableWriter::above(self.seed, Some(beneath), last);
         table.set_horizon(self.horizon);
@@ -268,7 +275,6 @@ impl StoreWriter {
             view.frozen.insert(0, frozen);
         });
         self.count();
-        true
     }
 
     /// Does a bounded bit of garbage collection; true if there is more to do.

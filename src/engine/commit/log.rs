@@ -201,6 +201,7 @@ impl LogStage {
         let counters = &self.shared.counters;
         add(&counters.log_writes, 1);
         counters.log_bytes.store(self.log.bytes(), Ordering::Relaxed);
+        counters.log_end.store(self.log.end(), Ordering::Relaxed);
         self.has_unsynced = true;
         match job.level {
             Some(Durability::Sync) => self.sync()?,

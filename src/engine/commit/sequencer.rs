@@ -135,7 +135,6 @@ impl Sequencer {
             Admitted::Yes { results_bytes_max } => {
                 if !self.taken.is_empty() {
                     self.sequence(results_bytes_max);
-                    self.rotate_if_full();
                 }
                 self.keep_house();
                 Step::Worked
@@ -189,8 +188,10 @@ impl Sequencer {
         self.keep_house();
     }
 
-    /// Moves the horizon with the read version, and does a bit of the store's garbage collection.
+    /// Freezes what is full, moves the horizon with the read version, and does a bit of the store's
+    /// garbage collection.
     fn keep_house(&mut self) {
+        self.rotate_if_full();
         let window = self.shared.window_versions();
         let begin = self.shared.publisher.published().saturating_sub(window);
         // Often enough for the bounds of memory, seldom enough to cost nothing.
@@ -211,7 +212,8 @@ impl Sequencer {
         }
     }
 
-    /// Freezes the memtable if it is full and there is room for one more frozen one.
+    /// Freezes the memtable if it is full and there is room for one more frozen one. Also an empty
+    /// one, where the log is long all the same, of ceilings: a flush lets the log go.
     fn rotate_if_full(&mut self) {
         let frozen_max = self.shared.options.storage.frozen_max.max(1);
         if self.shared.poison.is_set()
@@ -220,10 +222,9 @@ impl Sequencer {
         {
             return;
         }
-        if self.writer.rotate() {
-            self.shared.background.wake(Work::Flush);
-        }
-        self.throttle.rotated();
+        self.writer.freeze();
+        self.shared.background.wake(Work::Flush);
+        self.throttle.rotated(&self.shared);
     }
 
     /// Answers what was taken: certainly not committed.

@@ -14,7 +14,7 @@ use crate::{
         background::Trouble,
         options::Pipeline,
         shared::Shared,
-        stats::add,
+        stats::{add, get},
         store::StoreWriter,
     },
     sync::Ordering,
@@ -36,8 +36,8 @@ pub(super) enum Gate {
 pub(super) struct Throttle {
     /// Not before this.
     next_at_micros: u64,
-    /// Bytes of log since the memtable began.
-    log_bytes: u64,
+    /// Where the log ended when the memtable began. What a start found counts.
+    log_begin: u64,
     pressure: Option<Pressure>,
 }
 
@@ -80,7 +80,6 @@ impl Throttle {
 
     /// A batch of so many bytes of log was sequenced.
     pub(super) fn passed(&mut self, shared: &Shared, log_bytes: u64) {
-        self.log_bytes += log_bytes;
         let wait = match self.pressure {
             Some(Pressure::Slow(rate)) => delay(log_bytes, rate),
             _ => Duration::ZERO,
@@ -94,12 +93,13 @@ impl Throttle {
     /// Whether the memtable is to be frozen: it is large, or much log is to be read for it.
     pub(super) fn is_memtable_full(&self, shared: &Shared, writer: &StoreWriter) -> bool {
         let storage = &shared.options.storage;
-        writer.should_rotate(storage.memtable_bytes) || self.log_bytes >= storage.log_bytes_max
+        let log_bytes = get(&shared.counters.log_end).saturating_sub(self.log_begin);
+        writer.should_rotate(storage.memtable_bytes) || log_bytes >= storage.log_bytes_max
     }
 
     /// The memtable begins anew.
-    pub(super) fn rotated(&mut self) {
-        self.log_bytes = 0;
+    pub(super) fn rotated(&mut self, shared: &Shared) {
+        self.log_begin = get(&shared.counters.log_end);
     }
 
     fn load(&self, shared: &Shared, writer: &StoreWriter) -> Load {

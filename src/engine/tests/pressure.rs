@@ -93,8 +93,74 @@ fn much_log_freezes_a_memtable_that_stays_small() {
         bench.idle(&engine, Duration::from_millis(10));
     }
     let stats = engine.stats();
-    assert!((4..=7).contains(&stats.flushes), "{stats:?}");
+    assert!((8..=11).contains(&stats.flushes), "{stats:?}");
     assert!(stats.log_bytes < 64 << 10, "{stats:?}");
+}
+
+/// An engine that freezes its memtable after a little log, and never for its size.
+fn open_with_short_log(bench: &Bench) -> Engine {
+    bench.open_with(|options| {
+        *options = bench.small();
+        options.storage.memtable_bytes = 1 << 30;
+        options.storage.log_bytes_max = 32 << 10;
+    })
+}
+
+#[track_caller]
+fn check_log_is_short(engine: &Engine) {
+    let stats = engine.stats();
+    assert!(stats.flushes >= 2 && stats.log_bytes < 64 << 10, "{stats:?}");
+    assert!(stats.log_segments <= 8, "{stats:?}");
+}
+
+#[test]
+fn commits_that_leave_nothing_in_memory_do_not_make_the_log_grow_without_end() {
+    let bench = Bench::new();
+    let engine = open_with_short_log(&bench);
+    for round in 0..400 {
+        blind().named(&format!("an id alone, number {round:03}")).version(&engine);
+        bench.idle(&engine, Duration::from_millis(10));
+    }
+    check_log_is_short(&engine);
+    for round in 0..400 {
+        blind().op(MutationOp::Clear { key: format!("no key {round}").into() }).version(&engine);
+        bench.idle(&engine, Duration::from_millis(10));
+    }
+    check_log_is_short(&engine);
+    drop(engine);
+    let again = open_with_short_log(&bench);
+    let repeated = blind().named("an id alone, number 000").version(&again);
+    assert!(repeated < again.read_version());
+    assert_eq!(again.stats().repeats, 1);
+}
+
+#[test]
+fn an_idle_database_does_not_make_the_log_grow_without_end() {
+    let bench = Bench::new();
+    let engine = open_with_short_log(&bench);
+    for _ in 0..400 {
+        // One ceiling each.
+        bench.idle(&engine, Duration::from_mins(1));
+    }
+    assert!(engine.stats().log_syncs >= 300);
+    check_log_is_short(&engine);
+    let read_version = engine.read_version();
+    drop(engine);
+    assert!(open_with_short_log(&bench).read_version() > read_version);
+}
+
+#[test]
+fn restarts_do_not_make_the_log_grow_without_end() {
+    let bench = Bench::new();
+    for _ in 0..20 {
+        let engine = open_with_short_log(&bench);
+        for round in 0..10 {
+            blind().set("a", &format!("{round:01000}")).version(&engine);
+            bench.idle(&engine, Duration::from_millis(10));
+        }
+        let stats = engine.stats();
+        assert!(stats.log_bytes < 64 << 10, "{stats:?}");
+    }
 }
 
 proptest! {

@@ -59,6 +59,8 @@ pub struct Log {
     pub(super) position: u64,
     /// What lies before this in the segment is durable.
     durable_to: u64,
+    /// Bytes of the segments before, also of those that went since.
+    before: u64,
     /// The last record and the last version.
     chain: Chain,
     segments: Arc<Segments>,
@@ -91,6 +93,7 @@ impl Log {
             segment,
             position,
             durable_to: position,
+            before: end.segments.closed_bytes(),
             chain: end.chain,
             segments: Arc::new(end.segments),
             failure: None,
@@ -137,6 +140,12 @@ impl Log {
     /// How many bytes the log takes, without the room ahead.
     pub fn bytes(&self) -> u64 {
         self.segments.closed_bytes() + self.position
+    }
+
+    /// Where the log ends: how many bytes it has, with those of segments that went since it was
+    /// opened.
+    pub(crate) fn end(&self) -> u64 {
+        self.before + self.position
     }
 
     /// Which segments there are, for whoever makes the oldest ones unnecessary.
@@ -193,6 +202,7 @@ impl Log {
             None => self.new_segment(header, bytes)?,
         };
         self.segments.rotated(number, self.chain.last_version, self.position);
+        self.before += self.position;
         self.segment = segment;
         self.position = SEGMENT_HEADER_BYTES as u64;
         self.durable_to = self.position;
