@@ -6,5 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+mod abuse;
 mod c;
+mod ffi;
 mod support;
