@@ -6,7 +6,7 @@
 
 use std::{
     fmt, fs,
-    io::ErrorKind,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
 
@@ -44,11 +44,35 @@ impl ClusterFile {
         if here.exists() { here.to_path_buf() } else { SYSTEM_FILE.into() }
     }
 
+    /// What leads to one server, at `host:port`. Fails with `connection_string_invalid` if the parts
+    /// are not what they must be.
+    pub fn new(description: &str, id: &str, address: &str) -> Result<Self, Error> {
+        Self::parse(&format!("{description}:{id}@{address}"))
+    }
+
+    /// Writes the file. Who reads meanwhile finds what was there before, or all of this; a file that
+    /// says the same already is left alone.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        let text = format!("{self}\n");
+        if fs::read(path).is_ok_and(|there| there == text.as_bytes()) {
+            return Ok(());
+        }
+        let mut unfinished = path.as_os_str().to_owned();
+        unfinished.push(".new");
+        let unfinished = Path::new(&unfinished);
+        let written = fs::write(unfinished, text).and_then(|()| fs::rename(unfinished, path));
+        if written.is_err() {
+            // What went wrong is said already.
+            let _ = fs::remove_file(unfinished);
+        }
+        written
+    }
+
     /// Reads a cluster file. Fails with `no_cluster_file_found` if there is none, with
     /// `connection_string_invalid` if it says something else than where servers are.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let shown = path.display();
-        let failed = |error: std::io::Error| {
+        let failed = |error: io::Error| {
             let text = if error.kind() == ErrorKind::NotFound {
                 format!("There is no cluster file {shown}")
             } else {
@@ -168,6 +192,39 @@ mod tests {
             assert_eq!(error.code, ErrorCode::CONNECTION_STRING_INVALID);
             assert!(error.message.contains(reason), "{text}: {}", error.message);
         }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_and_nothing_else_is_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("fdb.cluster");
+        for address in ["127.0.0.1:4500", "[::1]:4501"] {
+            let file = ClusterFile::new("plinth", "0a1b", address).unwrap();
+            file.write(&path).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), format!("plinth:0a1b@{address}\n"));
+            assert_eq!(ClusterFile::read(&path).unwrap(), file);
+            assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        }
+        assert!(ClusterFile::new("plinth", "0a1b", "fe80::1%2:4500").is_err());
+    }
+
+    #[test]
+    fn what_says_the_same_is_not_written_and_what_fails_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("fdb.cluster");
+        let file = ClusterFile::new("plinth", "0a1b", "127.0.0.1:4500").unwrap();
+        file.write(&path).unwrap();
+        // Neither can be written any more.
+        fs::create_dir(directory.path().join("fdb.cluster.new")).unwrap();
+        file.write(&path).unwrap();
+        let other = ClusterFile::new("plinth", "0a1b", "127.0.0.1:4501").unwrap();
+        other.write(&path).unwrap_err();
+        assert_eq!(ClusterFile::read(&path).unwrap(), file);
+        fs::remove_dir(directory.path().join("fdb.cluster.new")).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        file.write(&path).unwrap_err();
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
     #[test]

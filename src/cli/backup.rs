@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{Exit, complain, instant, jobs::run_job, progress, target::Target};
+use super::{Exit, complain, instant, jobs::run_job, progress, target::Whereabouts};
 use crate::engine::{
     Engine, EngineOptions,
     backup::{BackupError, CheckpointReport},
@@ -33,11 +33,11 @@ pub struct Arguments {
     /// to write to, which must not be there yet.
     #[arg(value_name = "NAME|DEST")]
     pub destination: PathBuf,
-    /// The server.
-    #[arg(long, value_name = "plinth://HOST:PORT", default_value_t)]
-    pub target: Target,
+    /// Which server.
+    #[command(flatten)]
+    pub server: Whereabouts,
     /// The data directory of a database that no server has open, instead of asking a server.
-    #[arg(long, value_name = "DIR", conflicts_with = "target")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["target", "cluster_file"])]
     pub data_dir: Option<PathBuf>,
     /// Answer in JSON.
     #[arg(long)]
@@ -46,12 +46,12 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Exit {
-    let Arguments { destination, target, data_dir, json } = arguments;
+    let Arguments { destination, server, data_dir, json } = arguments;
     if let Some(directory) = data_dir {
         return back_up(directory, destination, *json);
     }
     let name = Bytes::copy_from_slice(destination.as_os_str().as_encoded_bytes());
-    run_job(target, "backup", name, *json)
+    run_job(server, "backup", name, *json)
 }
 
 fn back_up(directory: &Path, destination: &Path, is_json: bool) -> Exit {

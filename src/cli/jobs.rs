@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use plinth_client::{Database, tcp::TcpBackend};
+use plinth_client::tcp::TcpBackend;
 use plinth_protocol::{
     Error, ErrorCode,
     job::{Job, JobState},
@@ -17,7 +17,7 @@ use plinth_protocol::{
 };
 use serde_json::{Map, Value};
 
-use super::{Exit, complain, place::runtime, progress, report_error, target::Target};
+use super::{Exit, complain, place::runtime, progress, report_error, target::Whereabouts};
 use crate::server::text::{JobSource, jobs::state_name};
 
 /// Has a server's jobs carried out there.
@@ -49,13 +49,18 @@ pub(super) fn jobs_of(backend: &TcpBackend) -> JobSource {
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Has a server do this work, and follows it to its end. An interrupt ends it.
-pub(super) fn run_job(target: &Target, kind: &'static str, argument: Bytes, is_json: bool) -> Exit {
+pub(super) fn run_job(
+    server: &Whereabouts,
+    kind: &'static str,
+    argument: Bytes,
+    is_json: bool,
+) -> Exit {
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return report_error(&error),
     };
     let exit = runtime.block_on(async {
-        let database = match Database::connect(target.address()).await {
+        let database = match server.connect().await {
             Ok(database) => database,
             Err(error) => return report_error(&error),
         };

@@ -84,7 +84,7 @@ impl From<Exit> for ExitCode {
 pub fn run() -> Exit {
     match Arguments::parse().command {
         Command::Backup(arguments) => backup::run(&arguments),
-        Command::Bench(arguments) => bench::run(&arguments),
+        Command::Bench(arguments) => bench::run(arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Import(arguments) => import::run(arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),

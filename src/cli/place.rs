@@ -6,7 +6,7 @@ use bytes::Bytes;
 use plinth_client::{Backend, Database};
 use plinth_protocol::{Error, ErrorCode, KeyspaceId, response::ServerInfo};
 
-use super::{Exit, jobs::jobs_of, report_error, target::Target};
+use super::{Exit, jobs::jobs_of, report_error, target::Whereabouts};
 use crate::{
     engine::EngineStats,
     server::text::{InfoSource, JobSource, escape::unescape, jobs::no_jobs},
@@ -15,11 +15,11 @@ use crate::{
 /// Where the data is.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Place {
-    /// The server.
-    #[arg(long, value_name = "plinth://HOST:PORT", default_value_t)]
-    pub target: Target,
+    /// Which server.
+    #[command(flatten)]
+    pub server: Whereabouts,
     /// Open the database in this directory, in this process, instead of asking a server.
-    #[arg(long, value_name = "DIR", conflicts_with = "target")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["target", "cluster_file"])]
     pub embedded: Option<PathBuf>,
     /// Which keyspace; the default one if left out.
     #[arg(long, value_name = "NAME")]
@@ -63,7 +63,7 @@ impl Place {
                 Ok(database) => self.run_embedded(database, errand).await,
                 Err(error) => report_error(&error),
             },
-            None => match Database::connect(self.target.address()).await {
+            None => match self.server.connect().await {
                 Ok(database) => {
                     let backend = database.backend().clone();
                     let info: InfoSource = Arc::new(move || {

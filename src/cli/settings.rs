@@ -82,6 +82,9 @@ macro_rules! settings {
 settings! {
     /// Where to listen; port 0 takes any that is free [default: 127.0.0.1:4500]
     listen: String, "PLINTH_LISTEN", "HOST:PORT";
+    /// Where clients are told to find the server, in the file fdb.cluster of the data directory
+    /// [default: where it listens, or the loopback address if it listens on all]
+    advertise: String, "PLINTH_ADVERTISE", "HOST:PORT";
     /// The directory that holds the data; created if it isn't there [default: plinth-data]
     data_dir: PathBuf, "PLINTH_DATA_DIR", "DIR";
     /// Backups are written below this directory and nowhere else [default: backups in the data

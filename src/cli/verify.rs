@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{Exit, complain, jobs::run_job, progress, target::Target};
+use super::{Exit, complain, jobs::run_job, progress, target::Whereabouts};
 use crate::{
     engine::{
         directory::DirectoryError,
@@ -26,11 +26,12 @@ use crate::{
 #[derive(Clone, Debug, clap::Args)]
 pub struct Arguments {
     /// The data directory; nobody may have it open.
-    #[arg(required_unless_present = "target")]
+    #[arg(required_unless_present_any = ["target", "cluster_file"],
+          conflicts_with_all = ["target", "cluster_file"])]
     pub directory: Option<PathBuf>,
     /// The server whose database is checked while it is in use, instead of a directory.
-    #[arg(long, value_name = "plinth://HOST:PORT", conflicts_with = "directory")]
-    pub target: Option<Target>,
+    #[command(flatten)]
+    pub server: Whereabouts,
     /// Answer in JSON.
     #[arg(long)]
     pub json: bool,
@@ -38,12 +39,9 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Exit {
-    match (&arguments.directory, &arguments.target) {
-        (Some(directory), _) => check(directory, arguments.json),
-        (None, target) => {
-            let target = target.clone().unwrap_or_default();
-            run_job(&target, "verify", Bytes::new(), arguments.json)
-        }
+    match &arguments.directory {
+        Some(directory) => check(directory, arguments.json),
+        None => run_job(&arguments.server, "verify", Bytes::new(), arguments.json),
     }
 }
 

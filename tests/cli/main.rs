@@ -4,6 +4,7 @@
 
 mod backup;
 mod bench;
+mod cluster_file;
 mod inspect;
 mod process;
 mod repair;

@@ -111,6 +111,11 @@ impl Server {
         Self { child, address }
     }
 
+    /// Where its directory says that it is, as `--cluster-file` takes it.
+    pub(crate) fn cluster_file(directory: &Path) -> String {
+        directory.join("fdb.cluster").to_str().unwrap().to_owned()
+    }
+
     /// Its address as `--target` takes it.
     pub(crate) fn target(&self) -> String {
         format!("plinth://{}", self.address)

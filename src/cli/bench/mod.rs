@@ -44,7 +44,7 @@ use super::{
     Exit,
     progress::{self, float},
     report_error,
-    target::Target,
+    target::{Target, Whereabouts},
 };
 
 /// How often progress is shown.
@@ -85,8 +85,11 @@ impl Workload {
 pub struct Arguments {
     /// What to do over and over.
     pub workload: Workload,
-    /// The server.
-    #[arg(long, value_name = "plinth://HOST:PORT", default_value_t)]
+    /// Which server.
+    #[command(flatten)]
+    pub server: Whereabouts,
+    /// The server, once it is known.
+    #[arg(skip)]
     pub target: Target,
     /// How many connections; with rmw, how many transactions at once, times the pipeline.
     #[arg(long, value_name = "COUNT", default_value_t = 50,
@@ -154,8 +157,12 @@ fn parse_seconds(text: &str) -> Result<f64, String> {
 }
 
 /// Runs the command.
-pub fn run(arguments: &Arguments) -> Exit {
-    let measured = fill(arguments).and_then(|load_seconds| measure(arguments, load_seconds));
+pub fn run(mut arguments: Arguments) -> Exit {
+    match arguments.server.find() {
+        Ok(target) => arguments.target = target,
+        Err(error) => return report_error(&error),
+    }
+    let measured = fill(&arguments).and_then(|load_seconds| measure(&arguments, load_seconds));
     let report = match measured {
         Ok(report) => report,
         Err(error) => return report_error(&error),

@@ -10,8 +10,17 @@ use crate::engine::manifest::{
 };
 
 /// What a data directory has, beside directories that a repair has left.
-const KNOWN: [&str; 7] =
-    ["LOCK", "IDENTITY", "IDENTITY.new", "log", "manifest", "tables", "backups"];
+const KNOWN: [&str; 9] = [
+    "LOCK",
+    "IDENTITY",
+    "IDENTITY.new",
+    "log",
+    "manifest",
+    "tables",
+    "backups",
+    "fdb.cluster",
+    "fdb.cluster.new",
+];
 
 /// What the directories of a repair are called, with a number behind it.
 pub(in crate::engine) const REPAIR_PREFIX: &str = "repair-";

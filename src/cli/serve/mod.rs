@@ -1,5 +1,7 @@
 //! `plinth serve`: runs the server until it is told to stop.
 
+mod cluster_file;
+
 use std::{
     io::{self, IsTerminal, Write},
     path::PathBuf,
@@ -35,7 +37,8 @@ const BLOCKING_THREADS_MAX: usize = ASIDE_THREADS_MAX + 2;
 /// Runs the server.
 ///
 /// Prints one line to standard output, `listening on ADDRESS:PORT`, once clients can connect;
-/// everything else goes to standard error. SIGTERM or SIGINT stops it: commits under way are
+/// everything else goes to standard error. Programs made for FoundationDB find the server by the
+/// file fdb.cluster in the data directory, which is written at every start. SIGTERM or SIGINT stops it: commits under way are
 /// answered, the log is synced. A second signal stops it at once, which loses nothing that was
 /// answered.
 ///
@@ -53,6 +56,8 @@ pub struct Arguments {
 /// Everything that the settings come to.
 struct Setup {
     config: ServerConfig,
+    /// Where clients are told that the server is, if not where it listens.
+    advertise: Option<String>,
     engine: EngineOptions,
     worker_threads: Option<usize>,
     log: EnvFilter,
@@ -69,14 +74,15 @@ pub fn run(arguments: Arguments) -> Exit {
     };
     start_log(setup.log);
     raise_open_files();
-    let engine = match open(setup.engine) {
+    let Setup { config, advertise, engine, worker_threads, .. } = setup;
+    let engine = match open(engine) {
         Ok(engine) => engine,
         Err(text) => {
             complain(&text);
             return Exit::Failure;
         }
     };
-    let served = serve(setup.config, setup.worker_threads, engine.clone());
+    let served = serve(config, advertise.as_deref(), worker_threads, engine.clone());
     engine.close();
     match served {
         Ok(()) if engine.is_poisoned() => {
@@ -113,8 +119,18 @@ fn setup(arguments: Arguments) -> Result<Setup, String> {
     if settings.worker_threads == Some(0) {
         return Err("the setting worker-threads must be at least 1".to_owned());
     }
+    if let Some(address) = &settings.advertise {
+        cluster_file::of(engine.new_database_id, address)
+            .map_err(|error| format!("the setting advertise is wrong: {}", error.message))?;
+    }
     let config = settings.server_config().map_err(say)?;
-    Ok(Setup { config, engine, worker_threads: settings.worker_threads, log })
+    Ok(Setup {
+        config,
+        advertise: settings.advertise,
+        engine,
+        worker_threads: settings.worker_threads,
+        log,
+    })
 }
 
 fn start_log(filter: EnvFilter) {
@@ -159,6 +175,7 @@ fn open(options: EngineOptions) -> Result<Engine, String> {
 
 fn serve(
     config: ServerConfig,
+    advertise: Option<&str>,
     worker_threads: Option<usize>,
     engine: Engine,
 ) -> Result<(), String> {
@@ -175,7 +192,12 @@ fn serve(
         let catch = |kind| signal(kind).map_err(|error| format!("can't catch signals: {error}"));
         let (terminate, interrupt) =
             (catch(SignalKind::terminate())?, catch(SignalKind::interrupt())?);
+        let (id, directory) = (engine.database_id(), engine.directory().to_path_buf());
         let server = Server::bind(config, engine).await.map_err(|error| error.to_string())?;
+        let reachable = cluster_file::reachable(server.local_addr()).to_string();
+        let file = cluster_file::of(id, advertise.unwrap_or(&reachable))
+            .map_err(|error| error.to_string())?;
+        cluster_file::write(&file, &directory.join(cluster_file::NAME))?;
         announce(&format!("listening on {}", server.local_addr()))?;
         server.run(stop_signal(terminate, interrupt)).await;
         Ok(())
