@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use plinth_client::{ConnectOptions, Database, TcpBackend, TransactionOptions};
+use plinth_client::{ApiVersion, ConnectOptions, Database, TcpBackend, TransactionOptions};
 
 use crate::{
     abi::{FdbError, guarded, guarded_error, put},
@@ -44,7 +44,8 @@ pub unsafe extern "C" fn fdb_create_database(
         };
         let path = path.filter(|path| !path.as_os_str().is_empty());
         let options = ConnectOptions::cluster_file(path);
-        let defaults = TransactionOptions::default();
+        let api_version = ApiVersion(u16::try_from(network::api_version()).unwrap_or_default());
+        let defaults = TransactionOptions { api_version, ..TransactionOptions::default() };
         let database = Database::new(TcpBackend::lazy(options)).with_defaults(defaults);
         let database = Arc::into_raw(Arc::new(FdbDatabase { database })).cast_mut();
         // SAFETY: by this function's contract.

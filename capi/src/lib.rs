@@ -21,4 +21,5 @@ pub mod abi;
 pub mod database;
 pub mod future;
 pub mod network;
+mod options;
 pub mod transaction;

@@ -24,6 +24,7 @@
 
 #![forbid(unsafe_code)]
 
+mod api_version;
 pub mod backend;
 mod cluster_file;
 mod database;
@@ -36,6 +37,7 @@ pub mod tcp;
 pub mod testing;
 pub mod transaction;
 
+pub use api_version::ApiVersion;
 pub use backend::{Backend, OpenBackend, RangeChunk, Read, Snapshot};
 pub use cluster_file::ClusterFile;
 pub use database::Database;
@@ -49,6 +51,6 @@ pub use plinth_protocol::{
 #[cfg(feature = "tcp")]
 pub use tcp::{ConnectOptions, ServerAddress, TcpBackend};
 pub use transaction::{
-    Page, RangeRead, RangeStream, SnapshotReads, StreamingMode, Transaction, TransactionOption,
-    TransactionOptions, Watch,
+    LockAware, Page, RangeRead, RangeStream, SnapshotReads, SpecialKeys, StreamingMode, SystemKeys,
+    Transaction, TransactionOption, TransactionOptions, Watch,
 };

@@ -101,6 +101,23 @@ error_codes! {
     2021 NO_COMMIT_VERSION "no_commit_version",
         "Transaction is read-only and therefore does not have a commit version",
         "only a transaction that writes has one";
+    2023 LOCK_AWARE_READ_ONLY "transaction_read_only",
+        "Attempted to commit a transaction specified as read-only",
+        "a transaction that reads locked databases can't write";
+    2030 MAPPER_BAD_INDEX "mapper_bad_index",
+        "Invalid index in K[] or V[] descriptor",
+        "indices begin at 0 and stay below the number of elements of the row's tuple";
+    2032 MAPPER_BAD_RANGE_DESCRIPTOR "mapper_bad_range_decriptor",
+        "\"{...}\" must be the last element of the mapper tuple", "move it to the end";
+    2039 MAPPED_RANGE_READS_OWN_WRITES "get_mapped_range_reads_your_writes",
+        "getMappedRange tries to read data that were previously written in the transaction",
+        "read with a transaction that has not written there";
+    2041 KEY_NOT_TUPLE "key_not_tuple",
+        "The key cannot be parsed as a tuple", "map rows whose keys are packed tuples";
+    2042 VALUE_NOT_TUPLE "value_not_tuple",
+        "The value cannot be parsed as a tuple", "map rows whose values are packed tuples";
+    2043 MAPPER_NOT_TUPLE "mapper_not_tuple",
+        "The mapper cannot be parsed as a tuple", "pack the mapper as a tuple";
     2101 TRANSACTION_TOO_LARGE "transaction_too_large",
         "Transaction exceeds byte limit", "split it";
     2102 KEY_TOO_LARGE "key_too_large", "Key length exceeds limit", "use a shorter key";
@@ -110,6 +127,27 @@ error_codes! {
         "Connection string invalid", "a cluster file has one line, description:id@host:port";
     2108 UNSUPPORTED_OPERATION "unsupported_operation",
         "Operation is not supported", "this server can't do it";
+    2109 TOO_MANY_TAGS "too_many_tags",
+        "Too many tags set on transaction", "set no more than five";
+    2110 TAG_TOO_LONG "tag_too_long",
+        "Tag set on transaction is too long", "tags have at most 255 bytes";
+    2112 SPECIAL_KEYS_CROSS_MODULE_READ "special_keys_cross_module_read",
+        "Special key space range read crosses modules",
+        "read each module by itself, or relax the rule by an option";
+    2113 SPECIAL_KEYS_NO_MODULE_FOUND "special_keys_no_module_found",
+        "Special key space range read does not intersect a module",
+        "see the documentation for the special keys that there are";
+    2114 SPECIAL_KEYS_WRITE_DISABLED "special_keys_write_disabled",
+        "Special key space is not allowed to write by default",
+        "allow it by an option";
+    2115 SPECIAL_KEYS_NO_WRITE_MODULE_FOUND "special_keys_no_write_module_found",
+        "Special key space key or keyrange in set or clear does not intersect a module",
+        "see the documentation for the special keys that can be written";
+    2116 SPECIAL_KEYS_CROSS_MODULE_CLEAR "special_keys_cross_module_clear",
+        "Special key space clear crosses modules", "clear each module by itself";
+    2117 SPECIAL_KEYS_API_FAILURE "special_keys_api_failure",
+        "Api call through special keys failed",
+        "read \\xff\\xff/error_message";
     2210 EXACT_MODE_WITHOUT_LIMITS "exact_mode_without_limits",
         "EXACT streaming mode requires limits, but none were given", "give a limit";
     4000 UNKNOWN_ERROR "unknown_error", "An unknown error occurred", "see the server's log";

@@ -7,7 +7,7 @@ use plinth_protocol::{
 };
 use tokio::sync::oneshot;
 
-use super::{Transaction, state::State};
+use super::{Transaction, options::LockAware, state::State};
 use crate::{Backend, Snapshot};
 
 impl<B: Backend> Transaction<B> {
@@ -62,6 +62,9 @@ impl<B: Backend> Transaction<B> {
         }
         if state.writes.mutations.is_empty() && state.write_conflicts.is_empty() {
             return Ok(None);
+        }
+        if state.options.lock_aware == LockAware::Read && !state.writes.mutations.is_empty() {
+            return Err(ErrorCode::LOCK_AWARE_READ_ONLY.into());
         }
         let limit = self.limits().transaction_bytes_max;
         let limit = state.options.size_limit.map_or(limit, |chosen| chosen.min(limit));
@@ -145,9 +148,12 @@ impl<S: Snapshot> State<S> {
         }
     }
 
-    /// Lets go of what only an open transaction needs. The read point stays: it may still be asked
-    /// for.
+    /// Lets go of what only an open transaction needs. The read point stays where it may still be
+    /// asked for.
     fn let_go(&mut self) {
+        if !self.options.api_version.keeps_read_version_after_commit() {
+            self.read_point = None;
+        }
         self.read_conflicts = super::conflicts::ReadConflicts::default();
         self.under_way.clear();
     }

@@ -7,7 +7,8 @@
 //!
 //! How a call goes through the files of this module:
 //!
-//! - a write: `write`, which puts it into the log of [`overlay`](self);
+//! - a write: `write`, or `mutate` for those in FoundationDB's form, which puts it into the log of
+//!   [`overlay`](self);
 //! - a read: `read` for one key, `page` for a range, `selector` for a key selector; a `run` walks
 //!   over `segments`, which are the [`overlay`](self) over the `cache` of what was read, and asks the
 //!   `source` for what is unknown; `conflicts` collects what was read;
@@ -20,6 +21,7 @@ mod cache;
 mod commit;
 mod conflicts;
 mod guard;
+mod mutate;
 mod options;
 mod overlay;
 mod page;
@@ -42,7 +44,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-pub use options::{SystemKeys, TransactionOption, TransactionOptions};
+pub use options::{LockAware, SpecialKeys, SystemKeys, TransactionOption, TransactionOptions};
 pub use page::{Page, RangeRead, StreamingMode};
 use plinth_protocol::{Error, KeyspaceId, limits::Limits};
 use state::State;

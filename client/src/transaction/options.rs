@@ -2,12 +2,22 @@
 //!
 //! A transaction begins with its database's defaults. Setting an option changes this transaction
 //! alone. After `on_error` the timeout, the retry limit and the greatest retry delay stay as they
-//! were set, everything else is back to the defaults; after `reset` everything is.
+//! were set (before API version 610 they don't), everything else is back to the defaults; after
+//! `reset` everything is.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use plinth_protocol::Durability;
+
+use crate::ApiVersion;
+
+/// The most tags of a transaction.
+pub(super) const TAGS_MAX: usize = 5;
+/// The longest tag.
+pub(super) const TAG_BYTES_MAX: usize = 255;
+/// The longest name under which a transaction can be logged.
+pub(super) const DEBUG_ID_BYTES_MAX: usize = 100;
 
 /// Which keys beyond `0xFF` a transaction may touch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,10 +31,33 @@ pub enum SystemKeys {
     ReadWrite,
 }
 
+/// How a transaction stands to a locked database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LockAware {
+    /// It can't use one.
+    #[default]
+    No,
+    /// It may read, and can't write whether the database is locked or not.
+    Read,
+    /// It may do everything.
+    ReadWrite,
+}
+
+/// What a transaction may do with the special keys, from `0xFF 0xFF` on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpecialKeys {
+    /// Whether one read may go over several modules.
+    pub is_relaxed: bool,
+    /// Whether those can be written that can be.
+    pub is_writable: bool,
+}
+
 /// Everything that can be set on a transaction; as defaults of a database, on all of them.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one option, independent of the others")]
 pub struct TransactionOptions {
+    /// As which of FoundationDB's versions it behaves. Only a database's defaults can say so.
+    pub api_version: ApiVersion,
     /// How long it may take, from its creation or its last explicit reset, all tries together.
     pub timeout: Option<Duration>,
     /// How often `on_error` may say "try again".
@@ -56,11 +89,24 @@ pub struct TransactionOptions {
     pub durability: Option<Durability>,
     /// Milliseconds since 1970 after which the commit must not happen any more.
     pub not_after_ms: Option<u64>,
+    /// Whether a commit that has read nothing may use a read version that is too old.
+    pub causal_write_risky: bool,
+    /// How it stands to a locked database.
+    pub lock_aware: LockAware,
+    /// What it may do with the special keys.
+    pub special_keys: SpecialKeys,
+    /// Whether addresses come with ports, before API version 630.
+    pub include_port_in_address: bool,
+    /// What it is counted under.
+    pub tags: Vec<Bytes>,
+    /// The name under which it is logged.
+    pub debug_id: Option<Bytes>,
 }
 
 impl Default for TransactionOptions {
     fn default() -> Self {
         Self {
+            api_version: ApiVersion::NEWEST,
             timeout: None,
             retry_limit: None,
             max_retry_delay: Duration::from_secs(1),
@@ -76,6 +122,12 @@ impl Default for TransactionOptions {
             report_conflicting_keys: false,
             durability: None,
             not_after_ms: None,
+            causal_write_risky: false,
+            lock_aware: LockAware::No,
+            special_keys: SpecialKeys::default(),
+            include_port_in_address: false,
+            tags: Vec::new(),
+            debug_id: None,
         }
     }
 }
@@ -120,4 +172,24 @@ pub enum TransactionOption {
     Durability(Durability),
     /// Milliseconds since 1970 after which the commit must not happen any more.
     NotAfter(u64),
+    /// A commit that has read nothing may use a read version that is too old.
+    CausalWriteRisky,
+    /// For the first transaction of a new database: it reads nothing that was written since.
+    InitializeNewDatabase,
+    /// Works on a locked database.
+    LockAware,
+    /// Reads a locked database, and can't write.
+    ReadLockAware,
+    /// One read of special keys may go over several modules.
+    SpecialKeysRelaxed,
+    /// Special keys can be written.
+    SpecialKeysWritable,
+    /// Addresses come with ports, before API version 630.
+    IncludePortInAddress,
+    /// Counts the transaction under a tag, one of five at most.
+    Tag(Bytes),
+    /// Names the transaction for logs, once.
+    DebugTransactionIdentifier(Bytes),
+    /// Logs the transaction, which has to have a name.
+    LogTransaction,
 }

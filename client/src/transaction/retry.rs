@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use plinth_protocol::{Error, ErrorCode};
 
-use super::Transaction;
-use crate::Backend;
+use super::{Transaction, state::State};
+use crate::{ApiVersion, Backend};
 
 /// The first wait is a random part of this; each further one of twice the last.
 const FIRST_DELAY: Duration = Duration::from_millis(10);
 /// A server that has no room for more commits is given more time than a conflict needs.
 const OVERLOAD_DELAY_MAX: Duration = Duration::from_secs(30);
+
+/// What programs pass on when nothing went wrong.
+const SUCCESS: ErrorCode = ErrorCode(0);
 
 /// How often a transaction was tried, and how long the next wait may be. Outlives every try, and
 /// ends with an explicit reset.
@@ -36,7 +39,13 @@ enum Wait {
 
 impl Retries {
     /// Whether and after which wait to try again.
-    fn next(&mut self, code: ErrorCode, limit: Option<u32>, delay_max: Duration) -> Option<Wait> {
+    fn next(
+        &mut self,
+        code: ErrorCode,
+        api_version: ApiVersion,
+        limit: Option<u32>,
+        delay_max: Duration,
+    ) -> Option<Wait> {
         let is_last = limit.is_some_and(|limit| self.count >= limit);
         self.count = self.count.saturating_add(1);
         if is_last {
@@ -50,7 +59,9 @@ impl Retries {
             ErrorCode::COMMIT_OVERLOADED
             | ErrorCode::READ_VERSION_OVERLOADED
             | ErrorCode::DISK_FULL => Some(self.back_off(OVERLOAD_DELAY_MAX)),
-            code if code.is_retryable() => Some(self.back_off(delay_max)),
+            code if code.is_retryable() || api_version.is_retryable(code) => {
+                Some(self.back_off(delay_max))
+            }
             _ => None,
         }
     }
@@ -68,9 +79,9 @@ impl<B: Backend> Transaction<B> {
     /// it fails with the same error, and the transaction is over until a reset.
     ///
     /// The waits grow with each try. Timeout, retry limit and greatest delay stay as set; all other
-    /// options are back to the defaults.
+    /// options are back to the defaults. Success is no error: it can't be mended.
     pub async fn on_error(&self, error: impl Into<Error>) -> Result<(), Error> {
-        let error = error.into();
+        let mut error = error.into();
         let (wait, generation) = {
             let mut state = self.state();
             state.check_deadline();
@@ -78,8 +89,17 @@ impl<B: Backend> Transaction<B> {
                 return Err(ended.clone());
             }
             let (limit, delay_max) = (state.options.retry_limit, state.options.max_retry_delay);
-            let Some(wait) = state.retries.next(error.code, limit, delay_max) else {
-                state.end(ErrorCode::TRANSACTION_CANCELLED.into());
+            let api_version = state.options.api_version;
+            let is_over_limit = limit.is_some_and(|limit| state.retries.count >= limit);
+            let Some(wait) = state.retries.next(error.code, api_version, limit, delay_max) else {
+                if error.code == SUCCESS && !is_over_limit {
+                    error = ErrorCode::CLIENT_INVALID_OPERATION.into();
+                }
+                if api_version.keeps_limits_through_retries() {
+                    state.end(ErrorCode::TRANSACTION_CANCELLED.into());
+                } else {
+                    self.begin_next_try(&mut state);
+                }
                 drop(state);
                 self.inner.changed.notify_waiters();
                 return Err(error);
@@ -97,16 +117,26 @@ impl<B: Backend> Transaction<B> {
             };
             self.guarded(generation, sleep).await?;
         }
-        let mut options = self.database().defaults().clone();
         let mut state = self.state();
         state.check_alive(generation)?;
-        options.timeout = state.options.timeout;
-        options.retry_limit = state.options.retry_limit;
-        options.max_retry_delay = state.options.max_retry_delay;
-        state.begin_again(options);
+        self.begin_next_try(&mut state);
         drop(state);
         self.inner.changed.notify_waiters();
         Ok(())
+    }
+
+    /// Begins again, with what outlives a try.
+    fn begin_next_try(&self, state: &mut State<B::Snapshot>) {
+        let mut options = self.database().defaults().clone();
+        if options.api_version.keeps_limits_through_retries() {
+            options.timeout = state.options.timeout;
+            options.retry_limit = state.options.retry_limit;
+            options.max_retry_delay = state.options.max_retry_delay;
+            state.begin_again(options);
+        } else {
+            state.begin_again(options);
+            state.began = tokio::time::Instant::now();
+        }
     }
 
     /// Begins a new transaction with this handle: nothing read, nothing written, all options at
@@ -144,7 +174,7 @@ mod tests {
     fn the_back_off_doubles_up_to_its_limit() {
         let mut retries = Retries::default();
         let max = Duration::from_millis(35);
-        let mut next = |code| delay(retries.next(code, None, max));
+        let mut next = |code| delay(retries.next(code, ApiVersion::NEWEST, None, max));
         assert_eq!(next(ErrorCode::NOT_COMMITTED), Some((true, 10)));
         assert_eq!(next(ErrorCode::NOT_COMMITTED), Some((true, 20)));
         assert_eq!(next(ErrorCode::TRANSACTION_TOO_OLD), Some((false, 10)));
@@ -157,8 +187,9 @@ mod tests {
     fn every_call_counts_against_the_limit() {
         let mut retries = Retries::default();
         let max = Duration::from_secs(1);
-        assert!(retries.next(ErrorCode::NOT_COMMITTED, Some(2), max).is_some());
-        assert!(retries.next(ErrorCode::KEY_TOO_LARGE, Some(2), max).is_none());
-        assert!(retries.next(ErrorCode::NOT_COMMITTED, Some(2), max).is_none());
+        let mut next = |code| retries.next(code, ApiVersion::NEWEST, Some(2), max);
+        assert!(next(ErrorCode::NOT_COMMITTED).is_some());
+        assert!(next(ErrorCode::KEY_TOO_LARGE).is_none());
+        assert!(next(ErrorCode::NOT_COMMITTED).is_none());
     }
 }

@@ -1,5 +1,6 @@
 //! Setting options, and what a transaction tells of itself.
 
+use bytes::Bytes;
 use plinth_protocol::{
     ConflictRange, Error, ErrorCode, KeyRange, Version, limits::IDEMPOTENCY_ID_BYTES,
 };
@@ -7,25 +8,39 @@ use plinth_protocol::{
 use super::{
     Transaction,
     conflicts::merge_ranges,
-    options::{SystemKeys, TransactionOption},
+    options::{
+        DEBUG_ID_BYTES_MAX, LockAware, SystemKeys, TAG_BYTES_MAX, TAGS_MAX, TransactionOption,
+        TransactionOptions,
+    },
     overlay::possible_keys,
     state::State,
 };
 use crate::Backend;
 
+/// Older than everything: what the first transaction of a new database reads at.
+const FIRST_VERSION: Version = Version(1);
 /// The least size limit that can be set.
 const SIZE_LIMIT_MIN: usize = 32;
 
 impl<B: Backend> Transaction<B> {
     /// Sets an option. A value that can't be is a stored error: the next read or the commit fails.
+    /// After a stored error nothing is set any more.
     pub fn set_option(&self, option: TransactionOption) {
         let mut state = self.state();
-        if let Err(error) = self.apply_option(&mut state, option) {
+        if state.stored_error.is_none()
+            && let Err(error) = self.apply_option(&mut state, option)
+        {
             state.store_error(error);
         }
         drop(state);
         // What waits has to look at the deadline again.
         self.inner.changed.notify_waiters();
+    }
+
+    /// Makes every later call that can fail fail with this error, unless there was one before: what
+    /// was asked for and returns nothing can't be.
+    pub fn refuse(&self, error: impl Into<Error>) {
+        self.state().store_error(error);
     }
 
     fn apply_option(
@@ -85,13 +100,46 @@ impl<B: Backend> Transaction<B> {
             }
             TransactionOption::Durability(durability) => options.durability = Some(durability),
             TransactionOption::NotAfter(ms) => options.not_after_ms = Some(ms),
+            TransactionOption::CausalWriteRisky => options.causal_write_risky = true,
+            TransactionOption::InitializeNewDatabase => {
+                if state.read_point.is_some() || state.has_asked {
+                    return Err(ErrorCode::READ_VERSION_ALREADY_SET.into());
+                }
+                options.causal_write_risky = true;
+                state.read_point = Some(self.backend().snapshot_at(FIRST_VERSION));
+            }
+            TransactionOption::LockAware => options.lock_aware = LockAware::ReadWrite,
+            TransactionOption::ReadLockAware => {
+                if options.lock_aware == LockAware::No {
+                    options.lock_aware = LockAware::Read;
+                }
+            }
+            TransactionOption::SpecialKeysRelaxed => options.special_keys.is_relaxed = true,
+            TransactionOption::SpecialKeysWritable => options.special_keys.is_writable = true,
+            TransactionOption::IncludePortInAddress => options.include_port_in_address = true,
+            TransactionOption::Tag(tag) => add_tag(options, tag)?,
+            TransactionOption::DebugTransactionIdentifier(id) => set_debug_id(options, id)?,
+            TransactionOption::LogTransaction => {
+                if options.debug_id.is_none() {
+                    return Err(Error::new(
+                        ErrorCode::CLIENT_INVALID_OPERATION,
+                        "A transaction can be logged only when it has a name",
+                    ));
+                }
+            }
         }
         Ok(())
     }
 
-    /// About how many bytes the transaction has come to: what the size limit looks at.
+    /// About how many bytes the transaction has come to: what the size limit looks at. Also known
+    /// after the commit.
     pub fn approximate_size(&self) -> Result<usize, Error> {
-        Ok(self.admitted()?.size)
+        let mut state = self.state();
+        state.check_deadline();
+        match state.stored_error.as_ref().or(state.ended.as_ref()) {
+            Some(error) => Err(error.clone()),
+            None => Ok(state.size),
+        }
     }
 
     /// The commit version; `None` before the commit, and after one that wrote nothing.
@@ -153,4 +201,35 @@ impl<B: Backend> Transaction<B> {
             None => Ok(state),
         }
     }
+}
+
+fn add_tag(options: &mut TransactionOptions, tag: Bytes) -> Result<(), Error> {
+    if tag.len() > TAG_BYTES_MAX {
+        let text = format!("A tag is no longer than {TAG_BYTES_MAX} bytes");
+        return Err(Error::new(ErrorCode::TAG_TOO_LONG, text));
+    }
+    if options.tags.contains(&tag) {
+        return Ok(());
+    }
+    if options.tags.len() == TAGS_MAX {
+        let text = format!("A transaction has at most {TAGS_MAX} tags");
+        return Err(Error::new(ErrorCode::TOO_MANY_TAGS, text));
+    }
+    options.tags.push(tag);
+    Ok(())
+}
+
+fn set_debug_id(options: &mut TransactionOptions, id: Bytes) -> Result<(), Error> {
+    if id.is_empty() || id.len() > DEBUG_ID_BYTES_MAX {
+        let text = format!("A transaction's name has 1 to {DEBUG_ID_BYTES_MAX} bytes");
+        return Err(Error::new(ErrorCode::INVALID_OPTION_VALUE, text));
+    }
+    if options.debug_id.as_ref().is_some_and(|present| *present != id) {
+        return Err(Error::new(
+            ErrorCode::CLIENT_INVALID_OPERATION,
+            "The transaction has another name already",
+        ));
+    }
+    options.debug_id = Some(id);
+    Ok(())
 }

@@ -165,17 +165,17 @@ impl<S: Snapshot> State<S> {
         self.ended.clone().map_or(Ok(()), Err)
     }
 
-    /// Whether a call that can fail may go on: no error stored, not ended, not used up. A stored
-    /// error comes first, as it does in FoundationDB.
+    /// Whether a call that can fail may go on: no error stored, not used up, not ended. The errors
+    /// come in this order, as they do in FoundationDB.
     pub(super) fn admit(&mut self) -> Result<(), Error> {
         self.check_deadline();
-        if let Some(error) = self.stored_error.as_ref().or(self.ended.as_ref()) {
+        if let Some(error) = &self.stored_error {
             return Err(error.clone());
         }
         if self.is_used_up {
             return Err(self.misuse());
         }
-        Ok(())
+        self.ended.clone().map_or(Ok(()), Err)
     }
 
     /// The transaction was used during or after its commit: that fails, and with the protection on
@@ -192,13 +192,15 @@ impl<S: Snapshot> State<S> {
     /// wrong with it is stored, and comes out of the next call that can fail.
     pub(super) fn admits_void_call(&mut self) -> bool {
         self.check_deadline();
-        if self.is_used_up {
-            if self.ended.is_none() {
-                self.misuse();
-            }
+        if self.stored_error.is_some() {
             return false;
         }
-        self.stored_error.is_none()
+        if self.is_used_up {
+            let error = self.misuse();
+            self.store_error(error);
+            return false;
+        }
+        true
     }
 
     pub(super) fn store_error(&mut self, error: impl Into<Error>) {

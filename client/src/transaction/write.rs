@@ -12,6 +12,9 @@ use super::{
 };
 use crate::{Backend, IntoBytes};
 
+/// What FoundationDB counts for saying where a versionstamp goes.
+const STAMP_OFFSET_BYTES: usize = 4;
+
 impl<B: Backend> Transaction<B> {
     /// Gives `key` this value.
     ///
@@ -19,6 +22,10 @@ impl<B: Backend> Transaction<B> {
     /// commit fails with the reason.
     pub fn set(&self, key: impl IntoBytes, value: impl IntoBytes) {
         let (key, value) = (key.into_bytes(), value.into_bytes());
+        if self.is_metadata_version(&key) {
+            self.refuse(metadata_version_form());
+            return;
+        }
         self.write(|state| {
             self.check_key(state, &key)?;
             self.check_value(&value)?;
@@ -41,14 +48,15 @@ impl<B: Backend> Transaction<B> {
     /// Removes every key `k` with `begin <= k < end`.
     pub fn clear_range(&self, begin: impl IntoBytes, end: impl IntoBytes) {
         let (begin, end) = (begin.into_bytes(), end.into_bytes());
+        if begin > end {
+            self.refuse(inverted(&begin, &end));
+            return;
+        }
         self.write(|state| {
             for key in [&begin, &end] {
                 if key.as_ref() > state.max_write_key() {
                     return Err(outside(key));
                 }
-            }
-            if begin > end {
-                return Err(inverted(&begin, &end));
             }
             let limits = self.limits();
             let (begin, end) = (state.cut_end(begin, &limits), state.cut_end(end, &limits));
@@ -156,7 +164,10 @@ impl<B: Backend> Transaction<B> {
     }
 
     /// Lets the caller say what a write does, or why it can't be, and carries it out.
-    fn write(&self, plan: impl FnOnce(&State<B::Snapshot>) -> Result<Option<MutationOp>, Error>) {
+    pub(super) fn write(
+        &self,
+        plan: impl FnOnce(&State<B::Snapshot>) -> Result<Option<MutationOp>, Error>,
+    ) {
         let mut state = self.state();
         if !state.admits_void_call() {
             self.inner.changed.notify_waiters();
@@ -191,15 +202,26 @@ impl<B: Backend> Transaction<B> {
     }
 
     fn check_key(&self, state: &State<B::Snapshot>, key: &Bytes) -> Result<(), Error> {
+        self.check_place(state, key)?;
+        self.check_key_length(state, key)
+    }
+
+    /// Whether a key can be written here.
+    pub(super) fn check_place(&self, state: &State<B::Snapshot>, key: &Bytes) -> Result<(), Error> {
         if self.is_metadata_version(key) {
-            return Err(Error::new(
-                ErrorCode::CLIENT_INVALID_OPERATION,
-                "The metadata version can only be set to a versionstamp",
-            ));
+            return Err(metadata_version_form());
         }
         if key.as_ref() >= state.max_write_key() {
             return Err(outside(key));
         }
+        Ok(())
+    }
+
+    pub(super) fn check_key_length(
+        &self,
+        state: &State<B::Snapshot>,
+        key: &Bytes,
+    ) -> Result<(), Error> {
         let limit = state.writable_key_bytes_max(key, &self.limits());
         if key.len() > limit {
             let text = format!("A key of {} bytes is longer than the limit of {limit}", key.len());
@@ -208,7 +230,7 @@ impl<B: Backend> Transaction<B> {
         Ok(())
     }
 
-    fn check_value(&self, value: &Bytes) -> Result<(), Error> {
+    pub(super) fn check_value(&self, value: &Bytes) -> Result<(), Error> {
         let limit = self.limits().value_bytes_max;
         if value.len() > limit {
             let length = value.len();
@@ -217,6 +239,14 @@ impl<B: Backend> Transaction<B> {
         }
         Ok(())
     }
+}
+
+/// What the metadata version must be set to.
+pub(super) fn metadata_version_form() -> Error {
+    Error::new(
+        ErrorCode::CLIENT_INVALID_OPERATION,
+        "The metadata version can only be set to a versionstamp",
+    )
 }
 
 pub(super) fn outside(key: &Bytes) -> Error {
@@ -232,7 +262,7 @@ pub(super) fn inverted(begin: &Bytes, end: &Bytes) -> Error {
 }
 
 /// Whether a versionstamp at `offset` lies within `bytes`.
-fn check_stamp(bytes: &Bytes, offset: usize) -> Result<u32, Error> {
+pub(super) fn check_stamp(bytes: &Bytes, offset: usize) -> Result<u32, Error> {
     let fits = offset.checked_add(Versionstamp::LEN).is_some_and(|end| end <= bytes.len());
     u32::try_from(offset).ok().filter(|_| fits).ok_or_else(|| {
         let length = bytes.len();
@@ -244,11 +274,12 @@ fn check_stamp(bytes: &Bytes, offset: usize) -> Result<u32, Error> {
 /// What a mutation and its conflict range add to the transaction's size, beside the overhead.
 fn sizes(op: &MutationOp) -> (usize, usize) {
     match op {
-        MutationOp::Set { key, value }
-        | MutationOp::Atomic { key, operand: value, .. }
-        | MutationOp::SetVersionstampedKey { key, value, .. }
-        | MutationOp::SetVersionstampedValue { key, value, .. } => {
+        MutationOp::Set { key, value } | MutationOp::Atomic { key, operand: value, .. } => {
             (key.len() + value.len(), 2 * key.len() + 1)
+        }
+        MutationOp::SetVersionstampedKey { key, value, .. }
+        | MutationOp::SetVersionstampedValue { key, value, .. } => {
+            (key.len() + value.len() + STAMP_OFFSET_BYTES, 2 * key.len() + 1)
         }
         MutationOp::Clear { key } => (2 * key.len() + 1, 2 * key.len() + 1),
         MutationOp::ClearRange { begin, end } => (begin.len() + end.len(), begin.len() + end.len()),

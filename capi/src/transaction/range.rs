@@ -1,0 +1,84 @@
+//! Reads of ranges.
+
+use std::ffi::c_int;
+
+use plinth_client::{Error, ErrorCode, KeySelector, RangeRead, StreamingMode};
+
+use super::{FdbTransaction, future, share};
+use crate::{
+    abi::{FdbBool, bytes},
+    future::{Answer, FdbFuture, OnCancel, start},
+};
+
+/// Reads one page of a range between two key selectors.
+///
+/// # Safety
+///
+/// `transaction` has not been destroyed; the bytes are readable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdb_transaction_get_range(
+    transaction: *mut FdbTransaction,
+    begin: *const u8,
+    begin_length: c_int,
+    begin_or_equal: FdbBool,
+    begin_offset: c_int,
+    end: *const u8,
+    end_length: c_int,
+    end_or_equal: FdbBool,
+    end_offset: c_int,
+    limit: c_int,
+    target_bytes: c_int,
+    mode: c_int,
+    iteration: c_int,
+    snapshot: FdbBool,
+    reverse: FdbBool,
+) -> *mut FdbFuture {
+    future(|| {
+        // SAFETY: by this function's contract.
+        let transaction = unsafe { share(transaction) };
+        // SAFETY: by this function's contract.
+        let begin = unsafe { bytes(begin, begin_length) };
+        // SAFETY: by this function's contract.
+        let end = unsafe { bytes(end, end_length) };
+        let read = RangeRead {
+            rows_max: amount(limit)?,
+            bytes_target: amount(target_bytes)?,
+            mode: streaming_mode(mode)?,
+            iteration: u32::try_from(iteration).unwrap_or(0),
+            reverse: reverse != 0,
+            ..RangeRead::between(
+                KeySelector { key: begin, or_equal: begin_or_equal != 0, offset: begin_offset },
+                KeySelector { key: end, or_equal: end_or_equal != 0, offset: end_offset },
+            )
+        };
+        Ok(start(OnCancel::GoOn, async move {
+            let page = if snapshot == 0 {
+                transaction.get_range(read).await?
+            } else {
+                transaction.snapshot().get_range(read).await?
+            };
+            Ok(Answer::rows(page.rows, page.more))
+        }))
+    })
+}
+
+/// A limit of rows or bytes: 0 and -1 mean none.
+fn amount(limit: c_int) -> Result<u32, Error> {
+    match limit {
+        -1 => Ok(0),
+        limit => u32::try_from(limit).map_err(|_| ErrorCode::RANGE_LIMITS_INVALID.into()),
+    }
+}
+
+fn streaming_mode(mode: c_int) -> Result<StreamingMode, Error> {
+    Ok(match mode {
+        -2 => StreamingMode::WantAll,
+        -1 => StreamingMode::Iterator,
+        0 => StreamingMode::Exact,
+        1 => StreamingMode::Small,
+        2 => StreamingMode::Medium,
+        3 => StreamingMode::Large,
+        4 => StreamingMode::Serial,
+        _ => return Err(ErrorCode::CLIENT_INVALID_OPERATION.into()),
+    })
+}
