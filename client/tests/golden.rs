@@ -6,9 +6,11 @@ mod runner;
 
 use plinth_client::{Database, KeyspaceId, testing::MemoryBackend};
 
+use self::runner::native::Native;
+
 #[test]
 fn every_golden_program_answers_as_foundationdb_did() {
-    runner::run_all(&runner::programs(), async |_| {
-        (Database::new(MemoryBackend::new()), KeyspaceId::DEFAULT)
+    runner::run_all(&runner::programs(), 2, async |_| {
+        Native::new(&Database::new(MemoryBackend::new()), KeyspaceId::DEFAULT)
     });
 }

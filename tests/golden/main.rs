@@ -9,6 +9,11 @@ use plinthdb::{
 };
 use tempfile::TempDir;
 
+use self::runner::native::Native;
+
+/// On how many threads the programs run.
+const THREADS: usize = 2;
+
 /// An engine in a directory of its own, which lasts as long as the test.
 fn engine() -> (TempDir, Engine) {
     let directory = TempDir::new().expect("a temporary directory");
@@ -28,9 +33,9 @@ fn keyspace(thread: usize) -> KeyspaceId {
 #[test]
 fn every_golden_program_answers_as_foundationdb_did_over_the_engine() {
     let (_directory, engine) = engine();
-    runner::run_all(&runner::programs(), async |thread| {
+    runner::run_all(&runner::programs(), THREADS, async |thread| {
         let backend = EngineBackend::new(engine.clone());
-        (plinth_client::Database::new(backend), keyspace(thread))
+        Native::new(&plinth_client::Database::new(backend), keyspace(thread))
     });
     engine.close();
 }
@@ -61,9 +66,10 @@ fn every_golden_program_answers_as_foundationdb_did_over_tcp() {
         });
     });
     let address = address.recv().expect("the server listens");
-    runner::run_all(&runner::programs(), async |thread| {
+    runner::run_all(&runner::programs(), THREADS, async |thread| {
         let options = ConnectOptions::new(&address).expect("an address");
-        (Database::connect_with(options).await.expect("the server answers"), keyspace(thread))
+        let database = Database::connect_with(options).await.expect("the server answers");
+        Native::new(&database, keyspace(thread))
     });
     drop(stop);
     server.join().expect("the server stops");

@@ -7,6 +7,11 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on has failed")]
 
+#[path = "native.rs"]
+pub(crate) mod native;
+#[path = "operations.rs"]
+pub(crate) mod operations;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fs::File,
@@ -16,11 +21,10 @@ use std::{
 };
 
 use flate2::read::GzDecoder;
-use plinth_client::{
-    AtomicOp, Backend, Database, Error, ErrorCode, KeyRange, KeySelector, KeyspaceId, Page,
-    RangeRead, StreamingMode, Transaction, TransactionOption, TransactionOptions,
-};
+use plinth_client::KeySelector;
 use serde_json::{Value, json};
+
+use self::operations::{Answer, Client, Code, Conflicts, Operations, Range, Row};
 
 /// All golden programs that this checkout has: those of the file that `PLINTH_GOLDEN` names, the
 /// whole collection where it lies beside the project, or the sample that travels with it.
@@ -39,33 +43,33 @@ fn read_programs(path: &PathBuf) -> Vec<Value> {
     lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
 }
 
-/// How many programs use one database handle.
-const PROGRAMS_PER_DATABASE: usize = 50;
+/// How many programs use one client.
+const PROGRAMS_PER_CLIENT: usize = 50;
 
-/// Runs every program, on two threads; `open` gives a database and a keyspace in it that a thread
-/// has to itself. Panics with what is different and isn't known to be, and with what is known to be
-/// different and isn't.
-pub(crate) fn run_all<B: Backend, Opening>(
+/// `not_committed`: a conflict.
+const NOT_COMMITTED: Code = 1020;
+
+/// Runs every program, on so many threads; `open` gives a client that a thread has to itself. Panics
+/// with what is different and isn't known to be, and with what is known to be different and isn't.
+pub(crate) fn run_all<C: Client, Opening: Future<Output = C>>(
     programs: &[Value],
+    threads: usize,
     open: impl Fn(usize) -> Opening + Sync,
-) where
-    Opening: Future<Output = (Database<B>, KeyspaceId)>,
-{
-    const THREADS: usize = 2;
+) {
     let failures: BTreeMap<u64, String> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS)
+        let threads: Vec<_> = (0..threads)
             .map(|thread| {
                 let open = &open;
                 scope.spawn(move || {
                     let runtime =
                         tokio::runtime::Builder::new_current_thread().enable_all().build();
-                    let own: Vec<_> = programs.iter().skip(thread).step_by(THREADS).collect();
+                    let own: Vec<_> = programs.iter().skip(thread).step_by(threads).collect();
                     runtime.unwrap().block_on(async {
                         let mut failures = Vec::new();
-                        for some in own.chunks(PROGRAMS_PER_DATABASE) {
-                            let (database, keyspace) = open(thread).await;
+                        for some in own.chunks(PROGRAMS_PER_CLIENT) {
+                            let client = open(thread).await;
                             for program in some {
-                                let result = run(&database, keyspace, program).await;
+                                let result = run(&client, program).await;
                                 failures.extend(result.err().map(|text| (seed(program), text)));
                             }
                         }
@@ -96,147 +100,146 @@ fn known_differences() -> BTreeSet<u64> {
 }
 
 /// Runs one program; the error names the first operation that answered differently.
-async fn run<B: Backend>(
-    database: &Database<B>,
-    keyspace: KeyspaceId,
-    program: &Value,
-) -> Result<(), String> {
-    let options =
-        TransactionOptions { max_retry_delay: std::time::Duration::ZERO, ..Default::default() };
-    let database = database.with_defaults(options);
-    let begin = || database.transaction().in_keyspace(keyspace);
+async fn run<C: Client>(client: &C, program: &Value) -> Result<(), String> {
     let name = format!("program {} ({})", program["seed"], program["profile"]);
 
-    let first = begin();
-    first.clear_range("", b"\xFF");
+    let first = client.begin();
+    first.clear_range(b"", b"\xFF");
     for pair in program["init"].as_array().unwrap() {
-        first.set(bytes(&pair[0]), bytes(&pair[1]));
+        first.set(&bytes(&pair[0]), &bytes(&pair[1]));
     }
     first.commit().await.map_err(|error| format!("{name}, before its first step: {error}"))?;
 
-    let mut open: HashMap<i64, Open<B>> = HashMap::new();
+    let mut open: HashMap<i64, Open<C>> = HashMap::new();
     for (step, op) in program["ops"].as_array().unwrap().iter().enumerate() {
         let number = op[0].as_i64().unwrap();
-        let transaction = open.entry(number).or_insert_with(|| Open::new(begin()));
-        let ours = transaction.step(op, begin).await;
+        let transaction = open.entry(number).or_insert_with(|| Open::new(client));
+        let ours = transaction.step(op, client).await;
         let theirs = op.as_array().unwrap().last().unwrap();
         if ours != without_system_keys(theirs) {
             return Err(format!("{name}, step {step}: {op}\n   ours: {ours}"));
         }
     }
 
-    let last = begin();
-    let rows = last.range(RangeRead::new("", b"\xFF")).collect().await;
-    let rows = rows.map_err(|error| format!("{name}, after its last step: {error}"))?;
-    let ours: Value = rows.iter().map(|row| json!([text(&row.key), text(&row.value)])).collect();
+    let ours = contents(client).await;
+    let ours = ours.map_err(|error| format!("{name}, after its last step: {error}"))?;
     if ours != program["final"] {
         return Err(format!("{name} leaves {ours} instead of {}", program["final"]));
     }
     Ok(())
 }
 
-/// A transaction under way, and how its commit failed.
-struct Open<B: Backend> {
-    transaction: Transaction<B>,
-    failure: Option<Error>,
+/// All pairs that are there, page by page.
+async fn contents<C: Client>(client: &C) -> Answer<Value> {
+    let last = client.begin();
+    let end = KeySelector::first_greater_or_equal(&b"\xFF"[..]);
+    let mut range = Range {
+        begin: KeySelector::first_greater_or_equal(&b""[..]),
+        end,
+        limit: 0,
+        target_bytes: 0,
+        mode: -2,
+        iteration: 1,
+        snapshot: false,
+        reverse: false,
+    };
+    let mut all = Vec::new();
+    loop {
+        let (page, more) = last.get_range(&range).await?;
+        all.extend(page);
+        match all.last() {
+            Some((key, _)) if more => {
+                range.begin = KeySelector::first_greater_than(key.clone());
+            }
+            _ => return Ok(rows(&all)),
+        }
+    }
 }
 
-impl<B: Backend> Open<B> {
-    fn new(transaction: Transaction<B>) -> Self {
-        Self { transaction, failure: None }
+/// A transaction under way, and how its commit failed.
+struct Open<C: Client> {
+    transaction: C::Transaction,
+    failure: Option<Code>,
+}
+
+impl<C: Client> Open<C> {
+    fn new(client: &C) -> Self {
+        Self { transaction: client.begin(), failure: None }
     }
 
-    async fn step(&mut self, op: &Value, begin: impl Fn() -> Transaction<B>) -> Value {
+    async fn step(&mut self, op: &Value, client: &C) -> Value {
         let tx = &self.transaction;
         let done = json!({"ok": 1});
         match op[1].as_str().unwrap() {
-            "get" => {
-                let read = if is_set(&op[3]) {
-                    tx.snapshot().get(bytes(&op[2])).await
-                } else {
-                    tx.get(bytes(&op[2])).await
-                };
-                answer(read, |value| json!({"v": value.map(|value| text(&value))}))
-            }
+            "get" => answer(
+                tx.get(&bytes(&op[2]), is_set(&op[3])).await,
+                |value| json!({"v": value.map(|value| text(&value))}),
+            ),
             "get_key" => {
-                let selector = selector(op, 2);
-                let read = if is_set(&op[5]) {
-                    tx.snapshot().get_key(selector).await
-                } else {
-                    tx.get_key(selector).await
-                };
+                let read = tx.get_key(&selector(op, 2), is_set(&op[5])).await;
                 answer(read, |key| json!({"k": text(&key)}))
             }
-            "get_range" => {
-                let range = range_read(op);
-                let read = if is_set(&op[12]) {
-                    tx.snapshot().get_range(range).await
-                } else {
-                    tx.get_range(range).await
-                };
-                answer(read, |read| page(&read))
-            }
+            "get_range" => answer(
+                tx.get_range(&range(op)).await,
+                |(page, more)| json!({"r": [rows(&page), i32::from(more)]}),
+            ),
             "set" => {
-                tx.set(bytes(&op[2]), bytes(&op[3]));
+                tx.set(&bytes(&op[2]), &bytes(&op[3]));
                 done
             }
             "clear" => {
-                tx.clear(bytes(&op[2]));
+                tx.clear(&bytes(&op[2]));
                 done
             }
             "clear_range" => {
-                tx.clear_range(bytes(&op[2]), bytes(&op[3]));
+                tx.clear_range(&bytes(&op[2]), &bytes(&op[3]));
                 done
             }
             "atomic" => {
-                tx.atomic(atomic_op(&op[2]), bytes(&op[3]), bytes(&op[4]));
+                tx.atomic_op(atomic_op(&op[2]), &bytes(&op[3]), &bytes(&op[4]));
                 done
             }
             "stamped_value" => {
-                tx.set_versionstamped_value(bytes(&op[2]), [0; 10], 0);
+                tx.atomic_op(15, &bytes(&op[2]), &[0; 14]);
                 done
             }
             "read_conflict" => {
-                answer(tx.add_read_conflict_range(bytes(&op[2]), bytes(&op[3])), |()| done)
+                answer(tx.add_conflict_range(&bytes(&op[2]), &bytes(&op[3]), 0), |()| done)
             }
             "write_conflict" => {
-                answer(tx.add_write_conflict_range(bytes(&op[2]), bytes(&op[3])), |()| done)
+                answer(tx.add_conflict_range(&bytes(&op[2]), &bytes(&op[3]), 1), |()| done)
             }
             "option" => {
-                tx.set_option(option(&op[2]));
-                done
+                let option = i32::try_from(op[2].as_i64().unwrap()).unwrap();
+                answer(tx.set_option(option), |()| done)
             }
             "grv" => answer(tx.get_read_version().await, |_| done),
             "ranges" => {
-                let both = tx
-                    .read_conflict_ranges()
-                    .and_then(|read| tx.write_conflict_ranges().map(|write| (read, write)));
-                answer(
-                    both,
-                    |(read, write)| json!({"read": boundaries(&read), "write": boundaries(&write)}),
-                )
+                let read = tx.conflicts(Conflicts::Read).await;
+                let write = tx.conflicts(Conflicts::Write).await;
+                let both = read.and_then(|read| write.map(|write| (read, write)));
+                answer(both, |(read, write)| json!({"read": rows(&read), "write": rows(&write)}))
             }
             "commit" => {
                 let result = tx.commit().await;
-                self.failure = result.as_ref().err().cloned();
-                answer(result, |version| json!({"c": if version.is_some() { 1 } else { -1 }}))
+                self.failure = result.err();
+                answer(result, |version| json!({"c": if version > 0 { 1 } else { version }}))
             }
             "on_error_or_new" => {
                 let mut answered = done;
                 if let Some(failure) = self.failure.take() {
-                    let is_conflict = failure.code == ErrorCode::NOT_COMMITTED;
-                    let conflicts = boundaries(&tx.conflicting_ranges());
+                    let hit = tx.conflicts(Conflicts::Hit).await;
                     answered = answer(tx.on_error(failure).await, |()| json!({"ok": 1}));
-                    if is_conflict && answered.get("ok").is_some() {
-                        answered["conflicts"] = conflicts;
+                    if failure == NOT_COMMITTED && answered.get("ok").is_some() {
+                        answered["conflicts"] = answer(hit, |hit| rows(&hit));
                     }
                 }
-                *self = Self::new(begin());
+                *self = Self::new(client);
                 answered
             }
             "reset" => {
                 tx.reset();
-                *self = Self::new(begin());
+                *self = Self::new(client);
                 done
             }
             "cancel" => {
@@ -248,11 +251,15 @@ impl<B: Backend> Open<B> {
     }
 }
 
-fn answer<T>(result: Result<T, Error>, show: impl FnOnce(T) -> Value) -> Value {
+fn answer<T>(result: Answer<T>, show: impl FnOnce(T) -> Value) -> Value {
     match result {
         Ok(value) => show(value),
-        Err(error) => json!({"e": error.code.0}),
+        Err(error) => json!({"e": error}),
     }
+}
+
+fn rows(rows: &[Row]) -> Value {
+    rows.iter().map(|(key, value)| json!([text(key), text(value)])).collect()
 }
 
 fn bytes(value: &Value) -> Vec<u8> {
@@ -275,56 +282,33 @@ fn selector(op: &Value, at: usize) -> KeySelector {
     }
 }
 
-fn range_read(op: &Value) -> RangeRead {
-    let number = |at: usize| u32::try_from(op[at].as_i64().unwrap()).unwrap();
-    RangeRead {
-        rows_max: number(8),
-        bytes_target: number(9),
-        mode: match op[10].as_i64().unwrap() {
-            -2 => StreamingMode::WantAll,
-            -1 => StreamingMode::Iterator,
-            0 => StreamingMode::Exact,
-            1 => StreamingMode::Small,
-            2 => StreamingMode::Medium,
-            3 => StreamingMode::Large,
-            4 => StreamingMode::Serial,
-            other => panic!("unknown mode {other}"),
-        },
-        iteration: number(11),
+fn range(op: &Value) -> Range {
+    let number = |at: usize| op[at].as_i64().unwrap();
+    Range {
+        begin: selector(op, 2),
+        end: selector(op, 5),
+        limit: u32::try_from(number(8)).unwrap(),
+        target_bytes: u32::try_from(number(9)).unwrap(),
+        mode: i32::try_from(number(10)).unwrap(),
+        iteration: u32::try_from(number(11)).unwrap(),
+        snapshot: is_set(&op[12]),
         reverse: is_set(&op[13]),
-        ..RangeRead::between(selector(op, 2), selector(op, 5))
     }
 }
 
-fn page(page: &Page) -> Value {
-    let rows: Vec<_> =
-        page.rows.iter().map(|row| json!([text(&row.key), text(&row.value)])).collect();
-    json!({"r": [rows, i32::from(page.more)]})
-}
-
-fn atomic_op(name: &Value) -> AtomicOp {
+fn atomic_op(name: &Value) -> i32 {
     match name.as_str().unwrap() {
-        "add" => AtomicOp::Add,
-        "bit_and" => AtomicOp::And,
-        "bit_or" => AtomicOp::Or,
-        "bit_xor" => AtomicOp::Xor,
-        "append_if_fits" => AtomicOp::AppendIfFits,
-        "max" => AtomicOp::Max,
-        "min" => AtomicOp::Min,
-        "byte_min" => AtomicOp::ByteMin,
-        "byte_max" => AtomicOp::ByteMax,
-        "compare_and_clear" => AtomicOp::CompareAndClear,
+        "add" => 2,
+        "bit_and" => 6,
+        "bit_or" => 7,
+        "bit_xor" => 8,
+        "append_if_fits" => 9,
+        "max" => 12,
+        "min" => 13,
+        "byte_min" => 16,
+        "byte_max" => 17,
+        "compare_and_clear" => 20,
         other => panic!("unknown atomic operation {other}"),
-    }
-}
-
-fn option(code: &Value) -> TransactionOption {
-    match code.as_i64().unwrap() {
-        30 => TransactionOption::NextWriteNoWriteConflictRange,
-        51 => TransactionOption::ReadYourWritesDisable,
-        601 => TransactionOption::SnapshotReadYourWritesDisable,
-        712 => TransactionOption::ReportConflictingKeys,
-        other => panic!("unknown option {other}"),
     }
 }
 
@@ -340,15 +324,4 @@ fn without_system_keys(theirs: &Value) -> Value {
         }
     }
     cut
-}
-
-/// Ranges as FoundationDB's special keys show them: where each begins, and where it ends.
-fn boundaries(ranges: &[KeyRange]) -> Value {
-    let rows = ranges.iter().flat_map(|range| {
-        [
-            json!([format!("/{}", text(&range.begin)), "1"]),
-            json!([format!("/{}", text(&range.end)), "0"]),
-        ]
-    });
-    rows.collect()
 }
