@@ -1,4 +1,4 @@
-//! What crosses the border to C: types by their layout, bytes by copy, panics never.
+//! What crosses the border to C: bytes by copy, errors by number, panics never.
 
 use std::{
     ffi::c_int,
@@ -8,6 +8,8 @@ use std::{
 use bytes::Bytes;
 use plinth_client::{Error, ErrorCode};
 
+use crate::errors;
+
 /// `fdb_error_t`: 0 for success, else an error code.
 pub type FdbError = c_int;
 /// `fdb_bool_t`: 0 or 1.
@@ -16,33 +18,9 @@ pub type FdbBool = c_int;
 /// Success.
 pub(crate) const SUCCESS: FdbError = 0;
 
-/// `FDBKey`: 12 bytes.
-#[repr(C, packed(4))]
-#[derive(Clone, Copy)]
-pub struct FdbKey {
-    /// The key's bytes.
-    pub key: *const u8,
-    /// How many.
-    pub key_length: c_int,
-}
-
-/// `FDBKeyValue`: 24 bytes.
-#[repr(C, packed(4))]
-#[derive(Clone, Copy)]
-pub struct FdbKeyValue {
-    /// The key's bytes.
-    pub key: *const u8,
-    /// How many.
-    pub key_length: c_int,
-    /// The value's bytes.
-    pub value: *const u8,
-    /// How many.
-    pub value_length: c_int,
-}
-
 /// The number that C sees for an error.
 pub(crate) fn number(error: &Error) -> FdbError {
-    FdbError::from(error.code.0)
+    errors::foreign(error.code)
 }
 
 /// The number of a code.

@@ -1,23 +1,64 @@
-//! `FDBDatabase`: a server, by its cluster file.
+//! `FDBDatabase`: a server, by its cluster file or a connection string.
 
 use std::{
-    ffi::{CStr, OsStr, c_char},
+    ffi::{CStr, OsStr, c_char, c_double, c_int},
     os::unix::ffi::OsStrExt,
     path::PathBuf,
-    sync::Arc,
 };
 
-use plinth_client::{ApiVersion, ConnectOptions, Database, TcpBackend, TransactionOptions};
+use plinth_client::{
+    ApiVersion, ConnectOptions, Database, Error, ErrorCode, ServerAddress, TcpBackend,
+    TransactionOptions,
+};
 
 use crate::{
-    abi::{FdbError, guarded, guarded_error, put},
-    network,
+    abi::{FdbError, bytes, guarded, guarded_error, number, put},
+    network, options,
     transaction::FdbTransaction,
 };
 
-/// The object behind `FDBDatabase*`.
+/// The object behind `FDBDatabase*`. Its clones are the same database.
+#[derive(Clone)]
 pub struct FdbDatabase {
-    database: Database<TcpBackend>,
+    pub(crate) database: Database<TcpBackend>,
+}
+
+impl FdbDatabase {
+    /// The database at an address. Nothing is connected before the first operation, which waits for
+    /// the server as long as it takes.
+    pub(crate) fn at(address: ServerAddress) -> Self {
+        let options = ConnectOptions { waits_for_server: true, ..ConnectOptions::at(address) };
+        let api_version = ApiVersion(u16::try_from(network::api_version()).unwrap_or_default());
+        let defaults = TransactionOptions { api_version, ..TransactionOptions::default() };
+        let database = Database::new(TcpBackend::lazy(options)).with_defaults(defaults);
+        Self { database }
+    }
+
+    /// The database of a cluster file; of the usual one if the path is null or empty.
+    ///
+    /// # Safety
+    ///
+    /// `path` is null or a string that ends with a zero.
+    pub(crate) unsafe fn of_cluster_file(path: *const c_char) -> Self {
+        // SAFETY: by this function's contract.
+        let path = unsafe { string(path) }.map(OsStr::from_bytes).map(PathBuf::from);
+        Self::at(ServerAddress::ClusterFile(path.filter(|path| !path.as_os_str().is_empty())))
+    }
+
+    /// Hands a database to the program.
+    pub(crate) fn into_raw(self) -> *mut Self {
+        Box::into_raw(Box::new(self))
+    }
+}
+
+/// The bytes of a string of C's.
+///
+/// # Safety
+///
+/// `text` is null or a string that ends with a zero, and lives as long as the result.
+unsafe fn string<'a>(text: *const c_char) -> Option<&'a [u8]> {
+    // SAFETY: by this function's contract.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_bytes())
 }
 
 /// Makes a database from a cluster file; from the usual places if the path is null or empty. Nothing
@@ -32,24 +73,35 @@ pub unsafe extern "C" fn fdb_create_database(
     out: *mut *mut FdbDatabase,
 ) -> FdbError {
     guarded_error(|| {
-        if network::handle().is_none() {
-            return Err(network::NOT_RUNNING);
-        }
-        let path = if path.is_null() {
-            None
-        } else {
-            // SAFETY: by this function's contract.
-            let text = unsafe { CStr::from_ptr(path) };
-            Some(PathBuf::from(OsStr::from_bytes(text.to_bytes())))
-        };
-        let path = path.filter(|path| !path.as_os_str().is_empty());
-        let options = ConnectOptions::cluster_file(path);
-        let api_version = ApiVersion(u16::try_from(network::api_version()).unwrap_or_default());
-        let defaults = TransactionOptions { api_version, ..TransactionOptions::default() };
-        let database = Database::new(TcpBackend::lazy(options)).with_defaults(defaults);
-        let database = Arc::into_raw(Arc::new(FdbDatabase { database })).cast_mut();
+        network::require_set_up()?;
         // SAFETY: by this function's contract.
-        unsafe { put(out, database) };
+        let database = unsafe { FdbDatabase::of_cluster_file(path) };
+        // SAFETY: by this function's contract.
+        unsafe { put(out, database.into_raw()) };
+        Ok(())
+    })
+}
+
+/// Makes a database from what a cluster file would hold. A wrong one fails with the first operation.
+///
+/// # Safety
+///
+/// `text` is null or a string that ends with a zero; `out` may be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdb_create_database_from_connection_string(
+    text: *const c_char,
+    out: *mut *mut FdbDatabase,
+) -> FdbError {
+    guarded_error(|| {
+        network::require_set_up()?;
+        // SAFETY: by this function's contract.
+        let text = unsafe { string(text) }.and_then(|text| str::from_utf8(text).ok());
+        let address = text.map_or_else(
+            || ServerAddress::Nowhere(Error::from(ErrorCode::CONNECTION_STRING_INVALID)),
+            |text| ServerAddress::ConnectionString(text.to_owned()),
+        );
+        // SAFETY: by this function's contract.
+        unsafe { put(out, FdbDatabase::at(address).into_raw()) };
         Ok(())
     })
 }
@@ -65,9 +117,31 @@ pub unsafe extern "C" fn fdb_database_destroy(database: *mut FdbDatabase) {
         return;
     }
     guarded((), || {
-        // SAFETY: the program gives its share back.
-        drop(unsafe { Arc::from_raw(database) });
+        // SAFETY: the program gives back what it got from `into_raw`.
+        drop(unsafe { Box::from_raw(database) });
     });
+}
+
+/// Sets an option of the database, most of them a default for its transactions.
+///
+/// # Safety
+///
+/// `database` has not been destroyed; the bytes are readable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdb_database_set_option(
+    database: *mut FdbDatabase,
+    option: c_int,
+    value: *const u8,
+    value_length: c_int,
+) -> FdbError {
+    guarded_error(|| {
+        // SAFETY: by this function's contract.
+        let database = unsafe { &*database };
+        // SAFETY: by this function's contract.
+        let value = unsafe { bytes(value, value_length) };
+        let set = options::database::apply(&database.database, option, &value);
+        set.map_err(|error| number(&error))
+    })
 }
 
 /// A new transaction.
@@ -88,4 +162,16 @@ pub unsafe extern "C" fn fdb_database_create_transaction(
         unsafe { put(out, transaction) };
         Ok(())
     })
+}
+
+/// What share of its time the network thread was busy, of the last whole second.
+///
+/// # Safety
+///
+/// `database` has not been destroyed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdb_database_get_main_thread_busyness(
+    _database: *mut FdbDatabase,
+) -> c_double {
+    network::busyness()
 }

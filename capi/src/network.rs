@@ -9,17 +9,22 @@ use std::{
     ffi::{c_int, c_void},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicI32, Ordering},
+        atomic::{AtomicI32, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use plinth_client::ErrorCode;
 use tokio::{
     runtime::{Builder, Handle, Runtime},
     sync::Notify,
+    time::{Instant, interval},
 };
 
-use crate::abi::{FdbError, code, guarded, guarded_error};
+use crate::{
+    abi::{FdbError, bytes, code, guarded, guarded_error, number},
+    options,
+};
 
 /// `network_not_setup`: also what calls answer that need the network before it is there.
 pub(crate) const NOT_RUNNING: FdbError = 2008;
@@ -35,10 +40,15 @@ const API_VERSION_MIN: c_int = 510;
 /// The newest.
 const API_VERSION_MAX: c_int = 800;
 
+/// How often it is measured how busy the network thread is.
+const BUSYNESS_PERIOD: Duration = Duration::from_secs(1);
+
 static API_VERSION: AtomicI32 = AtomicI32::new(0);
 static NETWORK: Mutex<Network> = Mutex::new(Network { phase: Phase::NotSetUp, hooks: Vec::new() });
 /// The way to the runtime, once it is set up.
 static HANDLE: OnceLock<Handle> = OnceLock::new();
+/// The busy share of the last period, as the bits of an `f64`.
+static BUSYNESS: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     static IS_NETWORK_THREAD: Cell<bool> = const { Cell::new(false) };
@@ -80,6 +90,37 @@ pub(crate) fn handle() -> Option<&'static Handle> {
     HANDLE.get()
 }
 
+/// Fails unless the network has been set up, with the error that says what is missing.
+pub(crate) fn require_set_up() -> Result<(), FdbError> {
+    require_api_version()?;
+    if handle().is_some() { Ok(()) } else { Err(NOT_RUNNING) }
+}
+
+fn require_api_version() -> Result<(), FdbError> {
+    if api_version() == 0 { Err(API_VERSION_UNSET) } else { Ok(()) }
+}
+
+/// What share of the last second the network thread was busy: 0 to 1.
+pub(crate) fn busyness() -> f64 {
+    f64::from_bits(BUSYNESS.load(Ordering::Relaxed))
+}
+
+/// Measures how busy the network thread is, for ever.
+async fn measure_busyness() {
+    let metrics = Handle::current().metrics();
+    let mut ticks = interval(BUSYNESS_PERIOD);
+    let (mut began, mut busy_before) = (Instant::now(), metrics.worker_total_busy_duration(0));
+    loop {
+        let now = ticks.tick().await;
+        let (elapsed, busy) = (now - began, metrics.worker_total_busy_duration(0));
+        if !elapsed.is_zero() {
+            let share = busy.saturating_sub(busy_before).as_secs_f64() / elapsed.as_secs_f64();
+            BUSYNESS.store(share.clamp(0.0, 1.0).to_bits(), Ordering::Relaxed);
+        }
+        (began, busy_before) = (now, busy);
+    }
+}
+
 /// Whether this is the network thread, which must not wait for itself.
 pub(crate) fn is_network_thread() -> bool {
     IS_NETWORK_THREAD.get()
@@ -116,13 +157,36 @@ pub extern "C" fn fdb_get_max_api_version() -> c_int {
     API_VERSION_MAX
 }
 
+/// Sets an option of the network, before it is set up.
+///
+/// # Safety
+///
+/// The bytes are readable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdb_network_set_option(
+    option: c_int,
+    value: *const u8,
+    value_length: c_int,
+) -> FdbError {
+    guarded_error(|| {
+        require_api_version()?;
+        // SAFETY: by this function's contract.
+        let value = unsafe { bytes(value, value_length) };
+        let network = network();
+        options::network::check(option, &value).map_err(|error| number(&error))?;
+        let is_late = !matches!(network.phase, Phase::NotSetUp);
+        if is_late && !options::network::may_be_late(option) {
+            return Err(code(ErrorCode::INVALID_OPTION));
+        }
+        Ok(())
+    })
+}
+
 /// Makes the network ready to run.
 #[unsafe(no_mangle)]
 pub extern "C" fn fdb_setup_network() -> FdbError {
     guarded_error(|| {
-        if api_version() == 0 {
-            return Err(API_VERSION_UNSET);
-        }
+        require_api_version()?;
         let mut network = network();
         if !matches!(network.phase, Phase::NotSetUp) {
             return Err(ALREADY_SET_UP);
@@ -132,6 +196,7 @@ pub extern "C" fn fdb_setup_network() -> FdbError {
             .build()
             .map_err(|_| code(ErrorCode::IO_ERROR))?;
         HANDLE.get_or_init(|| runtime.handle().clone());
+        runtime.spawn(measure_busyness());
         network.phase = Phase::SetUp { runtime, stop: Arc::new(Notify::new()) };
         Ok(())
     })
@@ -141,6 +206,7 @@ pub extern "C" fn fdb_setup_network() -> FdbError {
 #[unsafe(no_mangle)]
 pub extern "C" fn fdb_run_network() -> FdbError {
     guarded_error(|| {
+        require_api_version()?;
         let (runtime, stop) = {
             let mut network = network();
             match std::mem::replace(&mut network.phase, Phase::Over) {
@@ -177,13 +243,16 @@ pub extern "C" fn fdb_run_network() -> FdbError {
 /// Has `fdb_run_network` return soon.
 #[unsafe(no_mangle)]
 pub extern "C" fn fdb_stop_network() -> FdbError {
-    guarded_error(|| match &network().phase {
-        Phase::NotSetUp => Err(NOT_RUNNING),
-        Phase::SetUp { stop, .. } | Phase::Running { stop } => {
-            stop.notify_one();
-            Ok(())
+    guarded_error(|| {
+        require_api_version()?;
+        match &network().phase {
+            Phase::NotSetUp => Err(NOT_RUNNING),
+            Phase::SetUp { stop, .. } | Phase::Running { stop } => {
+                stop.notify_one();
+                Ok(())
+            }
+            Phase::Over => Ok(()),
         }
-        Phase::Over => Ok(()),
     })
 }
 
@@ -198,6 +267,7 @@ pub unsafe extern "C" fn fdb_add_network_thread_completion_hook(
     parameter: *mut c_void,
 ) -> FdbError {
     guarded_error(|| {
+        require_api_version()?;
         let function = hook.ok_or(code(ErrorCode::CLIENT_INVALID_OPERATION))?;
         let mut network = network();
         if matches!(network.phase, Phase::NotSetUp) {

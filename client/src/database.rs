@@ -5,7 +5,7 @@ use std::{
     future::Future,
     path::Path,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
@@ -15,10 +15,11 @@ use plinth_protocol::{Error, ErrorCode, limits::Limits};
 
 use crate::{
     backend::{Backend, OpenBackend},
+    lock::lock,
     transaction::{Transaction, TransactionOptions},
 };
 
-/// The most watches of one database handle and its clones.
+/// The most watches of one database handle and its clones, unless set otherwise.
 const WATCHES_MAX: usize = 10_000;
 
 /// A database. Cheap to clone; the clones share what they stand on.
@@ -39,7 +40,7 @@ pub struct Database<B: Backend> {
 
 struct Shared<B> {
     backend: B,
-    defaults: TransactionOptions,
+    defaults: Mutex<TransactionOptions>,
     handle: Arc<Handle>,
 }
 
@@ -50,6 +51,7 @@ struct Handle {
     /// The second half of the next idempotency id; also drives the jitter of retries.
     sequence: AtomicU64,
     watches: AtomicUsize,
+    watches_max: AtomicUsize,
 }
 
 /// One of a database's watches; counted until it is dropped.
@@ -69,7 +71,7 @@ impl<B: Backend> Clone for Database<B> {
 
 impl<B: Backend> fmt::Debug for Database<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Database").field("defaults", &self.shared.defaults).finish_non_exhaustive()
+        f.debug_struct("Database").field("defaults", &self.defaults()).finish_non_exhaustive()
     }
 }
 
@@ -92,21 +94,33 @@ impl<B: Backend> Database<B> {
             id: random_id(),
             sequence: AtomicU64::new(1),
             watches: AtomicUsize::new(0),
+            watches_max: AtomicUsize::new(WATCHES_MAX),
         });
-        let defaults = TransactionOptions::default();
+        let defaults = Mutex::default();
         Self { shared: Arc::new(Shared { backend, defaults, handle }) }
     }
 
     /// The same database, whose transactions begin with these options.
     pub fn with_defaults(&self, defaults: TransactionOptions) -> Self {
         let backend = self.shared.backend.clone();
-        let handle = Arc::clone(&self.shared.handle);
+        let (handle, defaults) = (Arc::clone(&self.shared.handle), Mutex::new(defaults));
         Self { shared: Arc::new(Shared { backend, defaults, handle }) }
     }
 
     /// The options with which transactions begin.
-    pub fn defaults(&self) -> &TransactionOptions {
-        &self.shared.defaults
+    pub fn defaults(&self) -> TransactionOptions {
+        lock(&self.shared.defaults).clone()
+    }
+
+    /// Changes the options with which transactions begin, of this handle and its clones. Those that
+    /// have begun already meet the change when they begin again.
+    pub fn change_defaults(&self, change: impl FnOnce(&mut TransactionOptions)) {
+        change(&mut lock(&self.shared.defaults));
+    }
+
+    /// Sets how many watches there may be at once, of all handles on this database.
+    pub fn set_watches_max(&self, watches_max: usize) {
+        self.shared.handle.watches_max.store(watches_max, Ordering::Relaxed);
     }
 
     /// What this database stands on.
@@ -171,8 +185,9 @@ impl<B: Backend> Database<B> {
     pub(crate) fn watch_permit(&self) -> Result<WatchPermit, Error> {
         let handle = Arc::clone(&self.shared.handle);
         let count = handle.watches.fetch_add(1, Ordering::Relaxed);
+        let watches_max = handle.watches_max.load(Ordering::Relaxed);
         let permit = WatchPermit(handle);
-        if count < WATCHES_MAX { Ok(permit) } else { Err(ErrorCode::TOO_MANY_WATCHES.into()) }
+        if count < watches_max { Ok(permit) } else { Err(ErrorCode::TOO_MANY_WATCHES.into()) }
     }
 }
 
@@ -223,6 +238,31 @@ mod tests {
         assert_eq!(refused.code, ErrorCode::TOO_MANY_WATCHES);
         drop(permits);
         assert!(db.watch_permit().is_ok());
+    }
+
+    #[test]
+    fn the_limit_of_watches_can_be_set() {
+        let db = Database::new(MemoryBackend::new());
+        db.set_watches_max(1);
+        let first = db.watch_permit().unwrap();
+        let refused = db.with_defaults(db.defaults()).watch_permit().map(|_| ()).unwrap_err();
+        assert_eq!(refused.code, ErrorCode::TOO_MANY_WATCHES);
+        drop(first);
+        assert!(db.watch_permit().is_ok());
+    }
+
+    #[tokio::test]
+    async fn changed_defaults_are_met_by_new_transactions_and_by_resets() {
+        let db = Database::new(MemoryBackend::new());
+        let (tx, other) = (db.transaction(), db.with_defaults(db.defaults()).transaction());
+        db.clone().change_defaults(|defaults| defaults.size_limit = Some(40));
+        for (transaction, fits) in [(&tx, true), (&other, true), (&db.transaction(), false)] {
+            transaction.set("key", "value");
+            assert_eq!(transaction.commit().await.is_ok(), fits);
+        }
+        tx.reset();
+        tx.set("key", "value");
+        assert_eq!(tx.commit().await.unwrap_err().code, ErrorCode::TRANSACTION_TOO_LARGE);
     }
 
     #[test]

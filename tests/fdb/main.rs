@@ -10,3 +10,4 @@ mod abuse;
 mod c;
 mod ffi;
 mod support;
+mod symbols;

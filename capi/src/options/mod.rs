@@ -1,12 +1,15 @@
 //! Options by their numbers: which there are, and what values they take.
 //!
-//! A number that isn't an option is refused at once. A value that can't be is a stored error of the
-//! transaction, which comes out of its next call that can fail.
+//! A number that isn't an option is refused at once. A value that can't be is refused at once by the
+//! network and by a database; it is a stored error of a transaction, which comes out of its next call
+//! that can fail.
 
 use std::ops::RangeInclusive;
 
 use plinth_client::{Error, ErrorCode};
 
+pub(crate) mod database;
+pub(crate) mod network;
 pub(crate) mod transaction;
 
 /// The number that an option's value holds: 8 bytes, little-endian.

@@ -4,27 +4,32 @@
 //! the next call that can fail.
 
 pub mod commit;
+pub mod measure;
 pub mod range;
 pub mod read;
 pub mod write;
 
-use std::ffi::c_int;
+use std::{ffi::c_int, sync::Arc};
 
-use plinth_client::{Error, ErrorCode, TcpBackend, Transaction, Version};
+use measure::Cost;
+use plinth_client::{Error, TcpBackend, Transaction, Version};
 
 use crate::{
-    abi::{FdbError, bytes, code, guarded, guarded_error, number},
-    future::{FdbFuture, ready},
+    abi::{FdbError, bytes, guarded, guarded_error, number},
+    future::{FdbFuture, failed, ready},
     options,
 };
 
 /// The object behind `FDBTransaction*`.
-pub struct FdbTransaction(Transaction<TcpBackend>);
+pub struct FdbTransaction {
+    transaction: Transaction<TcpBackend>,
+    cost: Arc<Cost>,
+}
 
 impl FdbTransaction {
     /// Hands a transaction to the program.
     pub(crate) fn into_raw(transaction: Transaction<TcpBackend>) -> *mut Self {
-        Box::into_raw(Box::new(Self(transaction)))
+        Box::into_raw(Box::new(Self { transaction, cost: Arc::default() }))
     }
 }
 
@@ -35,13 +40,23 @@ impl FdbTransaction {
 /// `transaction` has not been destroyed.
 unsafe fn share(transaction: *mut FdbTransaction) -> Transaction<TcpBackend> {
     // SAFETY: by this function's contract.
-    unsafe { &*transaction }.0.clone()
+    unsafe { &*transaction }.transaction.clone()
+}
+
+/// Where the costs of a transaction are counted.
+///
+/// # Safety
+///
+/// `transaction` has not been destroyed.
+unsafe fn cost(transaction: *mut FdbTransaction) -> Arc<Cost> {
+    // SAFETY: by this function's contract.
+    Arc::clone(&unsafe { &*transaction }.cost)
 }
 
 /// A call that answers with a future, of a body that may be refused at once.
 fn future(body: impl FnOnce() -> Result<*mut FdbFuture, Error>) -> *mut FdbFuture {
     guarded(None, || Some(body().unwrap_or_else(|error| ready(Err(number(&error))))))
-        .unwrap_or_else(|| ready(Err(code(ErrorCode::INTERNAL_ERROR))))
+        .unwrap_or_else(failed)
 }
 
 /// A version as C has it.
@@ -62,7 +77,7 @@ pub unsafe extern "C" fn fdb_transaction_destroy(transaction: *mut FdbTransactio
     guarded((), || {
         // SAFETY: the program gives back what it got from `into_raw`.
         let transaction = unsafe { Box::from_raw(transaction) };
-        transaction.0.cancel();
+        transaction.transaction.cancel();
     });
 }
 
@@ -88,6 +103,8 @@ pub unsafe extern "C" fn fdb_transaction_cancel(transaction: *mut FdbTransaction
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdb_transaction_reset(transaction: *mut FdbTransaction) {
     guarded((), || {
+        // SAFETY: by this function's contract.
+        unsafe { cost(transaction) }.reset();
         // SAFETY: by this function's contract.
         let transaction = unsafe { share(transaction) };
         transaction.reset();

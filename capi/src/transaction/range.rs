@@ -4,10 +4,10 @@ use std::ffi::c_int;
 
 use plinth_client::{Error, ErrorCode, KeySelector, RangeRead, StreamingMode};
 
-use super::{FdbTransaction, future, share};
+use super::{FdbTransaction, cost, future, share};
 use crate::{
-    abi::{FdbBool, bytes},
-    future::{Answer, FdbFuture, OnCancel, start},
+    abi::{FdbBool, bytes, code},
+    future::{Answer, FdbFuture, OnCancel, ready, start},
 };
 
 /// Reads one page of a range between two key selectors.
@@ -35,6 +35,8 @@ pub unsafe extern "C" fn fdb_transaction_get_range(
 ) -> *mut FdbFuture {
     future(|| {
         // SAFETY: by this function's contract.
+        let cost = unsafe { cost(transaction) };
+        // SAFETY: by this function's contract.
         let transaction = unsafe { share(transaction) };
         // SAFETY: by this function's contract.
         let begin = unsafe { bytes(begin, begin_length) };
@@ -57,9 +59,79 @@ pub unsafe extern "C" fn fdb_transaction_get_range(
             } else {
                 transaction.snapshot().get_range(read).await?
             };
+            cost.count(page.rows.iter().map(|row| row.key.len() + row.value.len()).sum());
             Ok(Answer::rows(page.rows, page.more))
         }))
     })
+}
+
+/// Reads one page of a range between two key selectors, from the first row on, as programs of API
+/// versions below 14 do.
+///
+/// # Safety
+///
+/// `transaction` has not been destroyed; the bytes are readable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdb_transaction_get_range_selector(
+    transaction: *mut FdbTransaction,
+    begin: *const u8,
+    begin_length: c_int,
+    begin_or_equal: FdbBool,
+    begin_offset: c_int,
+    end: *const u8,
+    end_length: c_int,
+    end_or_equal: FdbBool,
+    end_offset: c_int,
+    limit: c_int,
+) -> *mut FdbFuture {
+    // SAFETY: by this function's contract.
+    unsafe {
+        fdb_transaction_get_range(
+            transaction,
+            begin,
+            begin_length,
+            begin_or_equal,
+            begin_offset,
+            end,
+            end_length,
+            end_or_equal,
+            end_offset,
+            limit,
+            0,
+            0,
+            0,
+            0,
+            0,
+        )
+    }
+}
+
+/// Reads a range and, for each of its rows, the range that a mapper makes of the row.
+///
+/// # Safety
+///
+/// `transaction` has not been destroyed; the bytes are readable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdb_transaction_get_mapped_range(
+    _transaction: *mut FdbTransaction,
+    _begin: *const u8,
+    _begin_length: c_int,
+    _begin_or_equal: FdbBool,
+    _begin_offset: c_int,
+    _end: *const u8,
+    _end_length: c_int,
+    _end_or_equal: FdbBool,
+    _end_offset: c_int,
+    _mapper: *const u8,
+    _mapper_length: c_int,
+    _limit: c_int,
+    _target_bytes: c_int,
+    _mode: c_int,
+    _iteration: c_int,
+    _snapshot: FdbBool,
+    _reverse: FdbBool,
+) -> *mut FdbFuture {
+    ready(Err(code(ErrorCode::UNSUPPORTED_OPERATION)))
 }
 
 /// A limit of rows or bytes: 0 and -1 mean none.

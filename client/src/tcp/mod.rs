@@ -24,7 +24,7 @@ mod options;
 mod pin;
 mod pool;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use connection::{Connection, Patience, Unanswered};
@@ -79,6 +79,24 @@ impl TcpBackend {
     /// within a tokio runtime from then on.
     pub fn lazy(options: ConnectOptions) -> Self {
         Self { pool: Pool::new(options) }
+    }
+
+    /// The IP address and port of the server, at this moment.
+    pub async fn server_address(&self) -> Result<SocketAddr, Error> {
+        let options = &self.pool.options;
+        let address = options.address.resolve()?;
+        let found = tokio::net::lookup_host(address.as_ref()).await;
+        let first = found.map_err(|error| error.to_string()).map(|mut found| found.next());
+        match first {
+            Ok(Some(address)) => Ok(address),
+            Ok(None) => Err(handshake::unreachable(options, "the name has no address")),
+            Err(why) => Err(handshake::unreachable(options, &why)),
+        }
+    }
+
+    /// How this backend reaches its server.
+    pub fn options(&self) -> &ConnectOptions {
+        &self.pool.options
     }
 
     /// Sends bytes to the server and waits until they come back.

@@ -20,6 +20,10 @@ pub enum ServerAddress {
     Fixed(String),
     /// Where a cluster file says, read anew for every connection; the usual one if none is named.
     ClusterFile(Option<PathBuf>),
+    /// Where a connection string says, which is what a cluster file holds.
+    ConnectionString(String),
+    /// Nowhere: every operation fails with this error.
+    Nowhere(Error),
 }
 
 impl ServerAddress {
@@ -32,6 +36,10 @@ impl ServerAddress {
                 let mut file = ClusterFile::read(&path)?;
                 Ok(Cow::Owned(file.addresses.swap_remove(0)))
             }
+            Self::ConnectionString(text) => {
+                Ok(Cow::Owned(ClusterFile::parse(text)?.addresses.swap_remove(0)))
+            }
+            Self::Nowhere(error) => Err(error.clone()),
         }
     }
 }
@@ -42,6 +50,8 @@ impl fmt::Display for ServerAddress {
             Self::Fixed(address) => f.write_str(address),
             Self::ClusterFile(Some(path)) => write!(f, "the address in {}", path.display()),
             Self::ClusterFile(None) => f.write_str("the address in the cluster file"),
+            Self::ConnectionString(text) => f.write_str(text),
+            Self::Nowhere(error) => write!(f, "nowhere ({error})"),
         }
     }
 }
@@ -81,7 +91,8 @@ impl ConnectOptions {
         Self::at(ServerAddress::ClusterFile(path))
     }
 
-    fn at(address: ServerAddress) -> Self {
+    /// The defaults for a server wherever it is.
+    pub fn at(address: ServerAddress) -> Self {
         Self {
             address,
             connections: 2,

@@ -22,7 +22,7 @@ use tokio::{
 use super::{
     connection::{Agreed, Connection},
     handshake::{connect, unreachable},
-    options::ConnectOptions,
+    options::{ConnectOptions, ServerAddress},
 };
 use crate::lock::lock;
 
@@ -84,6 +84,9 @@ impl Pool {
         self: &Arc<Self>,
         deadline: Instant,
     ) -> Result<Arc<Connection>, Error> {
+        if let ServerAddress::Nowhere(error) = &self.options.address {
+            return Err(error.clone());
+        }
         let index = self.next.fetch_add(1, Ordering::Relaxed) % self.lanes.len();
         let Some(lane) = self.lanes.get(index) else {
             return Err(ErrorCode::INTERNAL_ERROR.into());

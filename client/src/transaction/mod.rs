@@ -88,7 +88,7 @@ impl<B: Backend> fmt::Debug for Transaction<B> {
 
 impl<B: Backend> Transaction<B> {
     pub(crate) fn new(database: Database<B>) -> Self {
-        let state = Mutex::new(State::new(database.defaults().clone()));
+        let state = Mutex::new(State::new(database.defaults()));
         let limits = database.limits();
         let inner = Inner { database, limits, state, changed: Notify::new() };
         Self { inner: Arc::new(inner), keyspace: KeyspaceId::DEFAULT }

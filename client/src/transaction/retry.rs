@@ -127,7 +127,7 @@ impl<B: Backend> Transaction<B> {
 
     /// Begins again, with what outlives a try.
     fn begin_next_try(&self, state: &mut State<B::Snapshot>) {
-        let mut options = self.database().defaults().clone();
+        let mut options = self.database().defaults();
         if options.api_version.keeps_limits_through_retries() {
             options.timeout = state.options.timeout;
             options.retry_limit = state.options.retry_limit;
@@ -144,7 +144,7 @@ impl<B: Backend> Transaction<B> {
     /// `transaction_cancelled`.
     pub fn reset(&self) {
         let mut state = self.state();
-        state.begin_again(self.database().defaults().clone());
+        state.begin_again(self.database().defaults());
         state.retries = Retries::default();
         state.began = tokio::time::Instant::now();
         drop(state);

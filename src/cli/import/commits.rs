@@ -52,8 +52,7 @@ pub(super) struct Import<B: Backend> {
 
 impl<B: Backend> Import<B> {
     pub(super) fn new(database: &Database<B>, keyspace: KeyspaceId, arguments: &Arguments) -> Self {
-        let defaults =
-            TransactionOptions { timeout: Some(COMMIT_TIMEOUT), ..database.defaults().clone() };
+        let defaults = TransactionOptions { timeout: Some(COMMIT_TIMEOUT), ..database.defaults() };
         Self {
             database: database.with_defaults(defaults),
             keyspace,

@@ -3,22 +3,25 @@
 //! A future has two owners: the program, until `fdb_future_destroy`, and the work that will make it
 //! ready. Callbacks are called once each, on the network thread, or at once if the future is ready
 //! when they are set.
+//!
+//! `value` is what futures hold, `getters` is how programs look at it.
+
+pub mod getters;
+mod value;
 
 use std::{
-    ffi::{CString, c_char, c_double, c_int, c_void},
+    ffi::c_void,
     future::Future,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
 
-use bytes::Bytes;
-use plinth_client::{Error, ErrorCode, KeyValue};
+use plinth_client::{Error, ErrorCode};
 use tokio::task::AbortHandle;
+pub(crate) use value::Answer;
 
 use crate::{
-    abi::{
-        FdbBool, FdbError, FdbKey, FdbKeyValue, code, guarded, guarded_error, length, number, put,
-    },
+    abi::{FdbBool, FdbError, code, guarded, guarded_error, number},
     network,
 };
 
@@ -31,76 +34,6 @@ const BLOCKED_FROM_NETWORK_THREAD: FdbError = 2026;
 
 /// What a program gives to be called when a future is ready.
 pub type FdbCallback = extern "C" fn(*mut FdbFuture, *mut c_void);
-
-/// What a future can hold.
-#[expect(dead_code, reason = "some calls that answer so come with the next part")]
-pub(crate) enum Answer {
-    /// Nothing: that it is done is all.
-    Void,
-    /// A version, a size, a count.
-    Int64(i64),
-    /// A protocol version.
-    Uint64(u64),
-    /// Seconds, a share.
-    Double(f64),
-    /// Yes or no.
-    Bool(bool),
-    /// A key, a versionstamp, JSON.
-    Key(Bytes),
-    /// The value of a key, if there is one.
-    Value(Option<Bytes>),
-    /// Keys in order.
-    Keys(Array<Bytes, FdbKey>),
-    /// Addresses.
-    Strings(Array<CString, *const c_char>),
-    /// A page of rows, and whether there may be more.
-    Rows(Array<KeyValue, FdbKeyValue>, bool),
-}
-
-/// An array as C sees it, and what its pointers point to.
-pub(crate) struct Array<T, Raw> {
-    raw: Box<[Raw]>,
-    _owned: Vec<T>,
-}
-
-impl<T, Raw> Array<T, Raw> {
-    fn new(owned: Vec<T>, raw: impl Fn(&T) -> Raw) -> Self {
-        Self { raw: owned.iter().map(raw).collect(), _owned: owned }
-    }
-
-    fn len(&self) -> c_int {
-        c_int::try_from(self.raw.len()).unwrap_or(c_int::MAX)
-    }
-}
-
-// SAFETY: the pointers in `raw` lead to what `_owned` owns on the heap, which moves along and is
-// never changed.
-unsafe impl<T: Send, Raw> Send for Array<T, Raw> {}
-
-impl Answer {
-    /// Keys as C sees them.
-    #[expect(dead_code, reason = "split points come with the next part")]
-    pub(crate) fn keys(keys: Vec<Bytes>) -> Self {
-        Self::Keys(Array::new(keys, |key| FdbKey { key: key.as_ptr(), key_length: length(key) }))
-    }
-
-    /// Strings as C sees them.
-    #[expect(dead_code, reason = "addresses come with the next part")]
-    pub(crate) fn strings(strings: Vec<CString>) -> Self {
-        Self::Strings(Array::new(strings, |string| string.as_ptr()))
-    }
-
-    /// Rows as C sees them.
-    pub(crate) fn rows(rows: Vec<KeyValue>, more: bool) -> Self {
-        let raw = |row: &KeyValue| FdbKeyValue {
-            key: row.key.as_ptr(),
-            key_length: length(&row.key),
-            value: row.value.as_ptr(),
-            value_length: length(&row.value),
-        };
-        Self::Rows(Array::new(rows, raw), more)
-    }
-}
 
 /// What becomes of the work when the program cancels its future.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -212,6 +145,11 @@ pub(crate) fn ready(outcome: Result<Answer, FdbError>) -> *mut FdbFuture {
     future.into_raw()
 }
 
+/// A future that has failed because of a bug of ours.
+pub(crate) fn failed() -> *mut FdbFuture {
+    ready(Err(code(ErrorCode::INTERNAL_ERROR)))
+}
+
 /// Begins work on this thread, goes on with it on the network thread if it has to wait.
 pub(crate) fn start(
     on_cancel: OnCancel,
@@ -251,26 +189,6 @@ unsafe fn share(future: *mut FdbFuture) -> Arc<FdbFuture> {
     unsafe { Arc::increment_strong_count(future) };
     // SAFETY: the count that this takes over was added above.
     unsafe { Arc::from_raw(future) }
-}
-
-/// Looks into a ready future.
-///
-/// # Safety
-///
-/// As [`share`].
-unsafe fn read(future: *mut FdbFuture, take: impl FnOnce(&Answer) -> Option<()>) -> FdbError {
-    guarded_error(|| {
-        // SAFETY: by this function's contract.
-        let future = unsafe { share(future) };
-        let state = future.state();
-        match &state.outcome {
-            None => Err(FUTURE_NOT_SET),
-            Some(Err(error)) => Err(*error),
-            Some(Ok(_)) if state.is_released => Err(FUTURE_RELEASED),
-            // Asked for another type than it holds.
-            Some(Ok(value)) => take(value).ok_or(code(ErrorCode::CLIENT_INVALID_OPERATION)),
-        }
-    })
 }
 
 /// Cancels a future: if it is pending it becomes ready with `operation_cancelled`.
@@ -401,166 +319,16 @@ pub unsafe extern "C" fn fdb_future_get_error(future: *mut FdbFuture) -> FdbErro
     })
 }
 
-/// Defines getters of one plain value.
-macro_rules! plain_getters {
-    ($($name:ident: $variant:ident($type:ty) as $convert:expr, $doc:literal;)*) => {$(
-        #[doc = $doc]
-        ///
-        /// # Safety
-        ///
-        /// `future` has not been destroyed; `out` may be written to.
-        #[unsafe(no_mangle)]
-        pub unsafe extern "C" fn $name(future: *mut FdbFuture, out: *mut $type) -> FdbError {
-            let take = |value: &Answer| match value {
-                Answer::$variant(value) => {
-                    // SAFETY: by this function's contract.
-                    unsafe { put(out, $convert(*value)) };
-                    Some(())
-                }
-                _ => None,
-            };
-            // SAFETY: by this function's contract.
-            unsafe { read(future, take) }
-        }
-    )*};
-}
-
-plain_getters! {
-    fdb_future_get_int64: Int64(i64) as i64::from, "A number.";
-    fdb_future_get_uint64: Uint64(u64) as u64::from, "An unsigned number.";
-    fdb_future_get_double: Double(c_double) as c_double::from, "A fraction.";
-    fdb_future_get_bool: Bool(FdbBool) as FdbBool::from, "Yes or no.";
-}
-
-/// A key; valid until the future's memory is released.
+/// Whether a future failed, as programs of API versions below 23 ask.
 ///
 /// # Safety
 ///
-/// `future` has not been destroyed; the others may be written to.
+/// `future` has not been destroyed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdb_future_get_key(
-    future: *mut FdbFuture,
-    out_key: *mut *const u8,
-    out_length: *mut c_int,
-) -> FdbError {
-    let take = |value: &Answer| match value {
-        Answer::Key(key) => {
-            // SAFETY: by this function's contract.
-            unsafe { put(out_key, key.as_ptr()) };
-            // SAFETY: by this function's contract.
-            unsafe { put(out_length, length(key)) };
-            Some(())
-        }
-        _ => None,
-    };
-    // SAFETY: by this function's contract.
-    unsafe { read(future, take) }
-}
-
-/// A value, if there is one; valid until the future's memory is released.
-///
-/// # Safety
-///
-/// `future` has not been destroyed; the others may be written to.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdb_future_get_value(
-    future: *mut FdbFuture,
-    out_present: *mut FdbBool,
-    out_value: *mut *const u8,
-    out_length: *mut c_int,
-) -> FdbError {
-    let take = |value: &Answer| match value {
-        Answer::Value(value) => {
-            // SAFETY: by this function's contract.
-            unsafe { put(out_present, FdbBool::from(value.is_some())) };
-            if let Some(value) = value {
-                // SAFETY: by this function's contract.
-                unsafe { put(out_value, value.as_ptr()) };
-                // SAFETY: by this function's contract.
-                unsafe { put(out_length, length(value)) };
-            }
-            Some(())
-        }
-        _ => None,
-    };
-    // SAFETY: by this function's contract.
-    unsafe { read(future, take) }
-}
-
-/// Keys; valid until the future's memory is released.
-///
-/// # Safety
-///
-/// `future` has not been destroyed; the others may be written to.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdb_future_get_key_array(
-    future: *mut FdbFuture,
-    out_keys: *mut *const FdbKey,
-    out_count: *mut c_int,
-) -> FdbError {
-    let take = |value: &Answer| match value {
-        Answer::Keys(keys) => {
-            // SAFETY: by this function's contract.
-            unsafe { put(out_keys, keys.raw.as_ptr()) };
-            // SAFETY: by this function's contract.
-            unsafe { put(out_count, keys.len()) };
-            Some(())
-        }
-        _ => None,
-    };
-    // SAFETY: by this function's contract.
-    unsafe { read(future, take) }
-}
-
-/// Strings that end with a zero; valid until the future's memory is released.
-///
-/// # Safety
-///
-/// `future` has not been destroyed; the others may be written to.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdb_future_get_string_array(
-    future: *mut FdbFuture,
-    out_strings: *mut *const *const c_char,
-    out_count: *mut c_int,
-) -> FdbError {
-    let take = |value: &Answer| match value {
-        Answer::Strings(strings) => {
-            // SAFETY: by this function's contract.
-            unsafe { put(out_strings, strings.raw.as_ptr()) };
-            // SAFETY: by this function's contract.
-            unsafe { put(out_count, strings.len()) };
-            Some(())
-        }
-        _ => None,
-    };
-    // SAFETY: by this function's contract.
-    unsafe { read(future, take) }
-}
-
-/// Rows; valid until the future's memory is released.
-///
-/// # Safety
-///
-/// `future` has not been destroyed; the others may be written to.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdb_future_get_keyvalue_array(
-    future: *mut FdbFuture,
-    out_rows: *mut *const FdbKeyValue,
-    out_count: *mut c_int,
-    out_more: *mut FdbBool,
-) -> FdbError {
-    let take = |value: &Answer| match value {
-        Answer::Rows(rows, more) => {
-            // SAFETY: by this function's contract.
-            unsafe { put(out_rows, rows.raw.as_ptr()) };
-            // SAFETY: by this function's contract.
-            unsafe { put(out_count, rows.len()) };
-            // SAFETY: by this function's contract.
-            unsafe { put(out_more, FdbBool::from(*more)) };
-            Some(())
-        }
-        _ => None,
-    };
-    // SAFETY: by this function's contract.
-    unsafe { read(future, take) }
+pub unsafe extern "C" fn fdb_future_is_error(future: *mut FdbFuture) -> FdbBool {
+    guarded(0, || {
+        // SAFETY: by this function's contract.
+        let future = unsafe { share(future) };
+        FdbBool::from(matches!(future.state().outcome, Some(Err(_))))
+    })
 }
