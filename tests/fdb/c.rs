@@ -4,10 +4,10 @@ use std::{path::PathBuf, process::Command};
 
 use tempfile::TempDir;
 
-use crate::support::{Server, library_directory, may_be_skipped, programs, run};
+use crate::support::{Server, headers, library_directory, may_be_skipped, programs, run};
 
 /// Compiles a program of `tests/fdb/c`; `None` if there is no compiler.
-fn compile(into: &TempDir, name: &str, flags: &[&str]) -> Option<PathBuf> {
+pub(crate) fn compile(into: &TempDir, name: &str, flags: &[&str]) -> Option<PathBuf> {
     if Command::new("cc").arg("--version").output().is_err() {
         may_be_skipped("programs in C", "there is no C compiler");
         return None;
@@ -16,6 +16,8 @@ fn compile(into: &TempDir, name: &str, flags: &[&str]) -> Option<PathBuf> {
     let status = Command::new("cc")
         .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-O1", "-g", "-pthread"])
         .args(flags)
+        .arg("-I")
+        .arg(headers())
         .arg(programs().join("c").join(name).with_extension("c"))
         .arg("-o")
         .arg(&program)

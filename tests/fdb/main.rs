@@ -9,5 +9,6 @@
 mod abuse;
 mod c;
 mod ffi;
+mod headers;
 mod support;
 mod symbols;

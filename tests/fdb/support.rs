@@ -33,6 +33,11 @@ pub(crate) fn library_directory() -> &'static Path {
     })
 }
 
+/// The folder that programs in C are told to look for headers in.
+pub(crate) fn headers() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("capi/include")
+}
+
 /// The folder with the programs of this test.
 pub(crate) fn programs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fdb")

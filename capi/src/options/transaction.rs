@@ -37,7 +37,7 @@ pub(crate) fn apply(
 type Change = Result<Option<TransactionOption>, Error>;
 
 /// The change that the option with this number is; `None` if there is no such option.
-fn change(number: i32, value: &Bytes) -> Option<Change> {
+pub(super) fn change(number: i32, value: &Bytes) -> Option<Change> {
     with_flag(number, value)
         .or_else(|| with_number(number, value))
         .or_else(|| with_bytes(number, value))
