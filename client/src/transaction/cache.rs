@@ -26,6 +26,14 @@ struct KnownRange {
     rows: Vec<KeyValue>,
 }
 
+impl KnownRange {
+    /// About how much memory it takes.
+    fn size(&self) -> usize {
+        let row_bytes = |row: &KeyValue| row.key.len() + row.value.len() + ENTRY_BYTES;
+        ENTRY_BYTES + self.rows.iter().map(row_bytes).sum::<usize>()
+    }
+}
+
 /// What the cache says of a place.
 #[derive(Debug)]
 pub(super) enum Cached {
@@ -62,48 +70,46 @@ impl Cache {
         }
     }
 
-    /// Notes all the rows of a range, ascending.
+    /// Notes all the rows of a range, ascending. Ranges that lie within become one with it.
     pub(super) fn insert(&mut self, range: KeyRange, mut rows: Vec<KeyValue>) {
-        if range.is_empty() {
-            return;
-        }
         if self.bytes > CACHED_BYTES_MAX {
             *self = Self::default();
         }
-        let row_bytes = |row: &KeyValue| row.key.len() + row.value.len() + ENTRY_BYTES;
-        self.bytes += ENTRY_BYTES + rows.iter().map(row_bytes).sum::<usize>();
-        let mut begin = range.begin;
-        if let Some(known) = self.covering(&begin) {
+        let KeyRange { mut begin, mut end } = range;
+        // What is known at either end stays as it is.
+        if let Some((first, known)) = self.covering(&begin)
+            && *first != begin
+        {
             begin = known.end.clone();
+            rows.drain(..rows.partition_point(|row| row.key < begin));
         }
-        // What is known already cuts the range into pieces that are not.
-        while begin < range.end {
-            let next = self.ranges.range(begin.clone()..range.end.clone()).next();
-            let (end, resume) = match next {
-                Some((next, known)) => (next.clone(), known.end.clone()),
-                None => (range.end.clone(), range.end.clone()),
-            };
-            let from = rows.partition_point(|row| row.key < begin);
-            let upto = rows.partition_point(|row| row.key < end);
-            let rest = rows.split_off(upto);
-            let piece = rows.split_off(from);
-            rows = rest;
-            if begin < end {
-                self.ranges.insert(begin, KnownRange { end, rows: piece });
-            }
-            begin = resume;
+        if let Some((first, _)) = self.covering(&end) {
+            end = first.clone();
+            rows.truncate(rows.partition_point(|row| row.key < end));
         }
+        if begin >= end {
+            return;
+        }
+        while let Some((first, known)) = self.ranges.range(begin.clone()..end.clone()).next_back() {
+            self.bytes = self.bytes.saturating_sub(known.size());
+            let first = first.clone();
+            self.ranges.remove(&first);
+        }
+        let known = KnownRange { end, rows };
+        self.bytes += known.size();
+        self.ranges.insert(begin, known);
     }
 
-    fn covering(&self, key: &[u8]) -> Option<&KnownRange> {
+    /// The known range that holds `key`: where it begins, and what it is.
+    fn covering(&self, key: &[u8]) -> Option<(&Bytes, &KnownRange)> {
         let upto = (Bound::Unbounded, Bound::Included(key));
-        let (_, known) = self.ranges.range::<[u8], _>(upto).next_back()?;
-        (known.end.as_ref() > key).then_some(known)
+        let (first, known) = self.ranges.range::<[u8], _>(upto).next_back()?;
+        (known.end.as_ref() > key).then_some((first, known))
     }
 
     /// The value of a key, if that is known.
     pub(super) fn get(&self, key: &[u8]) -> Cached {
-        let Some(known) = self.covering(key) else { return Cached::Unknown };
+        let Some((_, known)) = self.covering(key) else { return Cached::Unknown };
         let at = known.rows.binary_search_by(|row| row.key.as_ref().cmp(key));
         match at.ok().and_then(|at| known.rows.get(at)) {
             Some(row) => Cached::Row(row.value.clone()),
@@ -121,9 +127,13 @@ impl Cache {
 
     /// The first place after `key` where something else may begin.
     pub(super) fn boundary_after(&self, key: &Bytes) -> Option<Bytes> {
-        if let Some(known) = self.covering(key) {
-            let next = known.rows.partition_point(|row| row.key <= *key);
-            return Some(known.rows.get(next).map_or(&known.end, |row| &row.key).clone());
+        if let Some((_, known)) = self.covering(key) {
+            let next = known.rows.partition_point(|row| row.key < *key);
+            return Some(match known.rows.get(next) {
+                Some(row) if row.key == *key => key_after(key),
+                Some(row) => row.key.clone(),
+                None => known.end.clone(),
+            });
         }
         let after = (Bound::Excluded(key), Bound::Unbounded);
         self.ranges.range::<Bytes, _>(after).next().map(|(begin, _)| begin.clone())

@@ -74,7 +74,8 @@ impl<B: Backend> Transaction<B> {
             return Err(Error::new(ErrorCode::TRANSACTION_TOO_LARGE, text));
         }
         for (_, keyspace, widest) in std::mem::take(&mut state.under_way) {
-            state.read_conflicts.push(keyspace, ConflictRange::from(widest));
+            let joining = state.joining();
+            state.read_conflicts.push(keyspace, ConflictRange::from(widest), joining);
         }
         let idempotency_id = match &state.options.idempotency_id {
             Some(id) => Some(id.clone()),
@@ -83,9 +84,11 @@ impl<B: Backend> Transaction<B> {
             }
             None => None,
         };
+        let joining = state.joining();
+        let read_conflicts = state.read_conflicts.take(joining);
         Ok(Some(Commit {
             read_version: state.read_version(),
-            read_conflicts: state.read_conflicts.take(),
+            read_conflicts,
             write_conflicts: std::mem::take(&mut state.write_conflicts),
             mutations: state.writes.take(),
             idempotency_id,

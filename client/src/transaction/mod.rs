@@ -17,6 +17,7 @@
 //!
 //! `state` is what they share, behind one lock that is held for a few instructions at a time.
 
+mod ask;
 mod cache;
 mod commit;
 mod conflicts;
@@ -25,9 +26,11 @@ mod mutate;
 mod options;
 mod overlay;
 mod page;
+mod question;
 mod range_set;
 mod read;
 mod retry;
+mod room;
 mod run;
 mod segments;
 mod selector;

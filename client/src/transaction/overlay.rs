@@ -7,7 +7,7 @@
 //! Every key is in one of these states:
 //!
 //! - *untouched*: what the database has at the read version;
-//! - *known*, set, cleared or computed from such: the database doesn't matter;
+//! - *cleared*, or *known*, set or computed from such: the database doesn't matter;
 //! - *dependent*: atomic operations wait for the value that the database has;
 //! - *unreadable*: a versionstamp will be part of it, which nobody knows before the commit. Only
 //!   clearing the key ends this; setting it doesn't.
@@ -27,6 +27,8 @@ pub(super) type PendingOps = Vec<(AtomicOp, Bytes)>;
 /// The state of one written key.
 #[derive(Clone, Debug)]
 enum Point {
+    Cleared,
+    /// Without a value after a `compare_and_clear` that met its own.
     Known(Option<Bytes>),
     Dependent(PendingOps),
 }
@@ -36,7 +38,9 @@ enum Point {
 pub(super) enum Lookup {
     /// Ask the database.
     Untouched,
-    /// This is the value, whatever the database has.
+    /// There is nothing, whatever the database has.
+    Cleared,
+    /// This is what writes have made of the key, whatever the database has.
     Known(Option<Bytes>),
     /// Ask the database, then apply these.
     Dependent(PendingOps),
@@ -65,7 +69,7 @@ impl Overlay {
                 self.points.insert(key.clone(), Point::Known(Some(value.clone())));
             }
             MutationOp::Clear { key } => {
-                self.points.insert(key.clone(), Point::Known(None));
+                self.points.insert(key.clone(), Point::Cleared);
                 if !self.unreadable.is_empty() {
                     self.unreadable.remove(key, &key_after(key));
                 }
@@ -98,6 +102,9 @@ impl Overlay {
                 *value = op.apply(value.as_deref(), operand, self.value_bytes_max);
             }
             Some(Point::Dependent(ops)) => ops.push((op, operand.clone())),
+            Some(point @ Point::Cleared) => {
+                *point = Point::Known(op.apply(None, operand, self.value_bytes_max));
+            }
             None => {
                 let point = if self.clears.contains(key) {
                     Point::Known(op.apply(None, operand, self.value_bytes_max))
@@ -115,9 +122,10 @@ impl Overlay {
             return Lookup::Unreadable;
         }
         match self.points.get(key) {
+            Some(Point::Cleared) => Lookup::Cleared,
             Some(Point::Known(value)) => Lookup::Known(value.clone()),
             Some(Point::Dependent(ops)) => Lookup::Dependent(ops.clone()),
-            None if self.clears.contains(key) => Lookup::Known(None),
+            None if self.clears.contains(key) => Lookup::Cleared,
             None => Lookup::Untouched,
         }
     }
@@ -161,7 +169,7 @@ impl Overlay {
         };
         let mut clears = self.clears.within(&range.begin, &range.end).peekable();
         let points = self.points.range::<Bytes, _>(&range.begin..&range.end);
-        for (key, _) in points.filter(|(_, point)| matches!(point, Point::Known(_))) {
+        for (key, _) in points.filter(|(_, point)| !matches!(point, Point::Dependent(_))) {
             while let Some(clear) = clears.next_if(|clear| clear.begin <= *key) {
                 emit(&begin, &clear.begin);
                 begin = clear.end.max(begin);

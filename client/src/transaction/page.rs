@@ -12,7 +12,8 @@ use plinth_protocol::{
 
 use super::{
     Transaction,
-    run::{Room, Run, Step},
+    room::Room,
+    run::{Run, Step},
     segments::Segments,
     selector::fold_or_equal,
     source::Source,
@@ -166,7 +167,7 @@ impl<B: Backend> Transaction<B> {
         is_snapshot: bool,
     ) -> Result<Page, Error> {
         let page_bytes = read.page_bytes()?;
-        let (source, read) = {
+        let (source, mut read) = {
             let mut state = self.admitted()?;
             for selector in [&read.begin, &read.end] {
                 if selector.key.as_ref() > state.max_read_key() {
@@ -185,16 +186,19 @@ impl<B: Backend> Transaction<B> {
             let source = Source::new(self, &mut state, is_snapshot);
             (source, RangeRead { begin, end, ..read })
         };
+        if !source.is_cached && read.reverse && read.end.offset > 1 {
+            // Past the cache this is a read of its own, in FoundationDB too.
+            let key = self.read_key(read.end, is_snapshot).await?;
+            read.end = KeySelector::first_greater_or_equal(key);
+        }
         let is_plain = read.begin.offset == 1 && read.end.offset == 1;
         let widest = if is_plain {
             KeyRange { begin: read.begin.key.clone(), end: read.end.key.clone() }
         } else {
             KeyRange { begin: Bytes::new(), end: source.end.clone() }
         };
-        let room = Room {
-            rows: if read.rows_max == 0 { usize::MAX } else { read.rows_max as usize },
-            bytes: page_bytes,
-        };
+        let rows_max = if read.rows_max == 0 { usize::MAX } else { read.rows_max as usize };
+        let room = Room::new(rows_max, page_bytes);
         let reading = source.read_page(self, &read, room);
         let covered = |run: &Run| {
             let covered = if source.is_cached { covered } else { covered_in_database };
@@ -216,7 +220,7 @@ impl<S: Snapshot> Source<S> {
         let (begin, end) = (read.begin.clone(), read.end.clone());
         let run = Run::new(begin, end, read.reverse, self.end.clone(), room);
         if self.is_untouched(transaction, &read.begin, &read.end)? {
-            self.read_untouched(transaction, run, read.reverse, room).await
+            self.read_untouched(transaction, run, read.reverse).await
         } else {
             self.walk(transaction, run, read.reverse).await
         }
@@ -246,18 +250,22 @@ impl<S: Snapshot> Source<S> {
         transaction: &Transaction<B>,
         mut run: Run,
         reverse: bool,
-        room: Room,
     ) -> Result<Run, Error> {
-        let question = run.whole(room);
+        let question = run.whole();
         let answer = self.ask(transaction, &question, reverse).await?;
-        if self.is_cached {
-            let known = run.known(&question, &answer);
-            let rows = ascending(answer.rows.clone(), reverse);
-            let mut state = transaction.state();
-            state.check_alive(self.generation)?;
-            state.cache(self.keyspace).insert(known, rows);
+        if !self.is_cached {
+            run.take(answer);
+            return Ok(run);
         }
+        let known = question.known(&answer, reverse);
+        let is_all_known = known.begin <= question.begin.key && known.end >= question.end.key;
+        let rows = ascending(answer.rows.clone(), reverse);
+        let mut state = transaction.state();
+        state.check_alive(self.generation)?;
+        state.cache(self.keyspace).insert(known, rows);
+        drop(state);
         run.take(answer);
+        run.end(is_all_known);
         Ok(run)
     }
 
@@ -295,7 +303,7 @@ impl<S: Snapshot> Source<S> {
                         return Err(Error::new(ErrorCode::INTERNAL_ERROR, text));
                     }
                     let answer = self.ask(transaction, &question, reverse).await?;
-                    let known = run.known(&question, &answer);
+                    let known = question.known(&answer, reverse);
                     last_question = Some(question);
                     learned = Some((known, ascending(answer.rows, reverse)));
                 }

@@ -202,6 +202,7 @@ impl<B: Backend> Transaction<B> {
         let ops = match lookup {
             Lookup::Untouched => PendingOps::new(),
             Lookup::Dependent(ops) => ops,
+            Lookup::Cleared => return Ok(Plan::Known(None)),
             Lookup::Known(value) => return Ok(Plan::Known(value)),
             Lookup::Unreadable => {
                 let error = unreadable();

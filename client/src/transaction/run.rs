@@ -3,68 +3,23 @@
 //! A run goes as far as what is known reaches. Where it meets the unknown it says what to ask, and
 //! goes on with the answer; selectors are moved towards plain keys as more becomes known. Where it
 //! stops, and so where the page ends and what the transaction has depended on, is the same as in
-//! FoundationDB's client.
+//! FoundationDB's client. Three of its habits are not plain to see:
+//!
+//! - A page that bytes bound and that has rows ends where the unknown begins. So where it ends
+//!   depends on what was read before.
+//! - A selector counts a key that a `compare_and_clear` of this transaction has removed. A page
+//!   leaves it out.
+//! - A selector that counts back or ahead from the far end wants to see as many rows behind the
+//!   page as it counts, before the page can be cut by it.
 
 use bytes::Bytes;
-use plinth_protocol::{Error, KeyRange, KeySelector, range::key_after, response::KeyValue};
+use plinth_protocol::{Error, KeySelector, response::KeyValue};
 
-use super::segments::{BEYOND, Kind, Segment, Segments};
-
-/// What FoundationDB's client counts for a row beside its key and value.
-pub(super) const ROW_BYTES: usize = 8;
-
-/// At most this many single cleared keys are read over in the first question; later ones read over
-/// more.
-const SINGLE_CLEARS_MAX: usize = 100;
-
-/// How much a question, or a page, may bring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Room {
-    /// The most rows; `usize::MAX` for no limit.
-    pub(super) rows: usize,
-    /// Enough bytes; `usize::MAX` for no limit.
-    pub(super) bytes: usize,
-}
-
-impl Room {
-    fn is_full(self) -> bool {
-        self.rows == 0 || self.bytes == 0
-    }
-
-    fn has_byte_limit(self) -> bool {
-        self.bytes != usize::MAX
-    }
-
-    pub(super) fn take(&mut self, row: &KeyValue) {
-        let bytes = row.key.len() + row.value.len() + ROW_BYTES;
-        if self.rows != usize::MAX {
-            self.rows = self.rows.saturating_sub(1);
-        }
-        if self.bytes != usize::MAX {
-            self.bytes = self.bytes.saturating_sub(bytes);
-        }
-    }
-}
-
-/// What to ask the database: rows between two selectors.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Question {
-    pub(super) begin: KeySelector,
-    pub(super) end: KeySelector,
-    pub(super) room: Room,
-    /// So many rows are needed, whatever their bytes.
-    pub(super) rows_min: usize,
-}
-
-/// The answer to a question.
-#[derive(Debug, Default)]
-pub(super) struct Answer {
-    /// In the order of reading.
-    pub(super) rows: Vec<KeyValue>,
-    pub(super) more: bool,
-    pub(super) is_before_first: bool,
-    pub(super) is_after_last: bool,
-}
+use super::{
+    question::{Answer, Asking, Question, at_key, is_plain},
+    room::Room,
+    segments::{Kind, Segment, Segments},
+};
 
 /// What the run needs to go on.
 #[derive(Debug)]
@@ -98,22 +53,15 @@ pub(super) struct Run {
     max: Bytes,
     room: Room,
     stage: Stage,
+    /// What was left of the selectors' offsets when they had gone as far as they could.
     begin_offset: i32,
     end_offset: i32,
-    questions: u32,
+    asked: u32,
     rows_past: i64,
     pub(super) rows: Vec<KeyValue>,
     pub(super) more: bool,
     pub(super) is_before_first: bool,
     pub(super) is_after_last: bool,
-}
-
-fn at_key(key: Bytes) -> KeySelector {
-    KeySelector::first_greater_or_equal(key)
-}
-
-fn is_plain(selector: &KeySelector) -> bool {
-    selector.offset == 1
 }
 
 impl Run {
@@ -126,15 +74,15 @@ impl Run {
         room: Room,
     ) -> Self {
         Self {
+            begin_offset: begin.offset,
+            end_offset: end.offset,
             begin,
             end,
             reverse,
             max,
             room,
             stage: Stage::New,
-            begin_offset: 1,
-            end_offset: 1,
-            questions: 0,
+            asked: 0,
             rows_past: 0,
             rows: Vec::new(),
             more: false,
@@ -144,20 +92,25 @@ impl Run {
     }
 
     /// The question that brings the whole page, where nothing of it is known.
-    pub(super) fn whole(&self, room: Room) -> Question {
-        Question { begin: self.begin.clone(), end: self.end.clone(), room, rows_min: 1 }
+    pub(super) fn whole(&self) -> Question {
+        Question { begin: self.begin.clone(), end: self.end.clone(), room: self.room }
     }
 
-    /// The answer to that question.
+    /// The answer to that question, as it is.
     pub(super) fn take(&mut self, answer: Answer) {
         for row in &answer.rows {
             self.room.take(row);
         }
         self.rows = answer.rows;
-        self.more = answer.more || self.room.is_full();
+        self.more = answer.more;
         self.is_before_first = answer.is_before_first;
         self.is_after_last = answer.is_after_last;
         self.stage = Stage::Done;
+    }
+
+    /// Ends the page of the answer: all is known of it, but for what is beyond a limit.
+    pub(super) fn end(&mut self, is_all_known: bool) {
+        self.more = self.room.is_full() || !is_all_known;
     }
 
     /// Goes on until something has to be asked, or to the end.
@@ -179,74 +132,81 @@ impl Run {
             }
         }
         loop {
-            if self.rows.is_empty() && self.is_inverted() {
-                return Ok(self.finish_empty(false));
+            if let Some(step) = self.check_ends(&here, &far) {
+                return Ok(step);
             }
-            let is_nowhere = if self.reverse {
-                self.begin.offset >= 1 && self.begin.key >= self.max
-            } else {
-                self.end.offset <= 1 && self.end.key.is_empty()
-            };
-            if is_nowhere {
-                return Ok(self.finish_empty(true));
-            }
-            if self.has_crossed() {
-                if is_plain(self.far()) || self.rows.is_empty() {
-                    return Ok(self.finish());
+            if self.reverse {
+                // What lies before the end counts, not what begins there.
+                if is_plain(&self.end) && self.end.key == here.begin {
+                    if self.has_enough_past() && here == far {
+                        return Ok(self.finish());
+                    }
+                    let Some(previous) = segments.previous(&here) else { return Ok(self.finish()) };
+                    here = previous;
                 }
-                self.stage = Stage::Cutting;
-                return Ok(Step::Resolve(self.far().clone()));
-            }
-            let is_beyond_far = here.is_passable()
-                && if self.reverse {
-                    self.rows_past >= self.rows_past_wanted() && here.begin < far.begin
-                } else {
-                    here.begin > far.begin
-                };
-            if is_beyond_far {
-                let is_cut = is_plain(self.far());
-                return Ok(if is_cut { self.finish() } else { self.finish_empty(true) });
-            }
-            let has_enough_past = self.rows_past >= self.rows_past_wanted();
-            if self.room.is_full() && has_enough_past {
-                return Ok(self.finish());
-            }
-            if self.reverse && is_plain(&self.end) && here.end < self.end.key {
-                self.end = at_key(here.end.clone());
-            }
-            if here == far && (here.is_passable() || self.is_at_far(&here)) && !self.reverse {
+            } else if here == far && (here.is_passable() || self.is_at_far(&here)) {
                 return Ok(self.finish());
             }
             match &here.kind {
                 Kind::Unreadable => return Err(super::read::unreadable()),
                 Kind::Unknown => {
-                    if self.room.has_byte_limit() && !self.rows.is_empty() && has_enough_past {
+                    if self.room.has_byte_limit() && !self.rows.is_empty() && self.has_enough_past()
+                    {
                         self.more = true;
                         return Ok(self.finish());
                     }
                     return Ok(Step::Ask(self.question(segments, &here, &far)));
                 }
+                Kind::Row(_) if self.room.is_full() => self.rows_past += 1,
                 Kind::Row(value) => {
-                    if self.room.is_full() {
-                        self.rows_past += 1;
-                    } else {
-                        let row = KeyValue { key: here.begin.clone(), value: value.clone() };
-                        self.room.take(&row);
-                        self.rows.push(row);
-                    }
+                    let row = KeyValue { key: here.begin.clone(), value: value.clone() };
+                    self.room.take(&row);
+                    self.rows.push(row);
                 }
-                Kind::Empty => {}
+                Kind::Empty | Kind::Ghost => {}
             }
-            if self.reverse {
-                if here == far {
-                    return Ok(self.finish());
-                }
-                let Some(previous) = segments.previous(&here) else { return Ok(self.finish()) };
-                here = previous;
-            } else {
+            if !self.reverse {
                 here = segments.next(&here);
+                continue;
+            }
+            match segments.previous(&here) {
+                Some(previous) if here != far => here = previous,
+                _ => return Ok(self.finish()),
             }
         }
+    }
+
+    /// Whether the run is over where it is, or can't go on without the far selector's key.
+    fn check_ends(&mut self, here: &Segment, far: &Segment) -> Option<Step> {
+        if self.rows.is_empty() && self.is_inverted() {
+            return Some(self.finish_empty(false));
+        }
+        let is_nowhere = if self.reverse {
+            self.begin.offset > 0 && self.begin.key >= self.max
+        } else {
+            self.end.offset <= 1 && self.end.key.is_empty()
+        };
+        if is_nowhere {
+            return Some(self.finish_empty(true));
+        }
+        if self.has_crossed() {
+            if is_plain(self.far()) || self.rows.is_empty() {
+                return Some(self.finish());
+            }
+            self.stage = Stage::Cutting;
+            return Some(Step::Resolve(self.far().clone()));
+        }
+        let is_beyond_far = here.is_passable()
+            && if self.reverse {
+                self.has_enough_past() && here.begin < far.begin
+            } else {
+                here.begin > far.begin
+            };
+        if is_beyond_far {
+            let is_cut = is_plain(self.far());
+            return Some(if is_cut { self.finish() } else { self.finish_empty(true) });
+        }
+        (self.room.is_full() && self.has_enough_past()).then(|| self.finish())
     }
 
     /// Goes on with the far selector's key.
@@ -281,35 +241,6 @@ impl Run {
         self.stage == Stage::Done
     }
 
-    /// What an answer makes known.
-    pub(super) fn known(&self, question: &Question, answer: &Answer) -> KeyRange {
-        let (begin, end) = (&question.begin, &question.end);
-        let is_cut_low = self.reverse && answer.more;
-        let is_cut_high = !self.reverse && answer.more;
-        let knows_low = answer.is_before_first || (begin.offset <= 1 && !is_cut_low);
-        let knows_high = answer.is_after_last || (end.offset >= 1 && !is_cut_high);
-        let mut low = match (answer.is_before_first, knows_low) {
-            (true, _) => Bytes::new(),
-            (_, true) => begin.key.clone(),
-            (_, false) => Bytes::from_static(BEYOND),
-        };
-        let mut high = match (answer.is_after_last, knows_high) {
-            (true, _) => Bytes::from_static(BEYOND),
-            (_, true) => end.key.clone(),
-            (_, false) => Bytes::new(),
-        };
-        if let (Some(first), Some(last)) = (answer.rows.first(), answer.rows.last()) {
-            let (least, greatest) = if self.reverse { (last, first) } else { (first, last) };
-            if is_cut_low || least.key < low {
-                low = least.key.clone();
-            }
-            if is_cut_high || greatest.key >= high {
-                high = key_after(&greatest.key);
-            }
-        }
-        KeyRange { begin: low, end: high }
-    }
-
     fn far(&self) -> &KeySelector {
         if self.reverse { &self.begin } else { &self.end }
     }
@@ -334,6 +265,10 @@ impl Run {
         if self.reverse { i64::from(self.begin.offset) - 1 } else { 1 - i64::from(self.end.offset) }
     }
 
+    fn has_enough_past(&self) -> bool {
+        self.rows_past >= self.rows_past_wanted()
+    }
+
     fn is_at_far(&self, here: &Segment) -> bool {
         self.begin.offset > 0 && is_plain(&self.end) && self.end.key == here.begin
     }
@@ -343,20 +278,14 @@ impl Run {
     fn place(&mut self, segments: &Segments<'_>) -> (Segment, Segment) {
         let begin = self.settle(segments, false);
         let end = self.settle(segments, true);
-        if !self.reverse {
-            return (begin, end);
-        }
-        // What lies before the end counts, not what begins there.
-        let is_before = is_plain(&self.end) && end.begin == self.end.key;
-        let before = if is_before { segments.previous(&end) } else { None };
-        (before.unwrap_or(end), begin)
+        if self.reverse { (end, begin) } else { (begin, end) }
     }
 
     /// Moves one selector towards a plain key; the segment it is in then.
     fn settle(&mut self, segments: &Segments<'_>, is_end: bool) -> Segment {
-        let selector = if is_end { &mut self.end } else { &mut self.begin };
-        let mut key = selector.key.clone();
-        let mut offset = selector.offset;
+        let selector = if is_end { &self.end } else { &self.begin };
+        let KeySelector { mut key, mut offset, .. } = selector.clone();
+        let was_plain = is_plain(selector);
         let mut here = segments.at(&key);
         if offset <= 0
             && here.begin == key
@@ -365,14 +294,14 @@ impl Run {
             here = previous;
         }
         while offset > 1 && here.is_passable() && here.end < self.max {
-            if here.is_row() {
+            if here.is_key() {
                 offset -= 1;
             }
             here = segments.next(&here);
             key = here.begin.clone();
         }
         while offset < 1 && here.is_passable() && !here.begin.is_empty() {
-            if here.is_row() {
+            if here.is_key() {
                 offset += 1;
                 if offset == 1 {
                     key = here.begin.clone();
@@ -383,15 +312,21 @@ impl Run {
             here = previous;
             key = here.end.clone();
         }
-        let moved_offset = offset;
+        if !was_plain {
+            *(if is_end { &mut self.end_offset } else { &mut self.begin_offset }) = offset;
+        }
         if here.is_passable() && offset > 1 {
             self.is_after_last = true;
             (key, offset) = (self.max.clone(), 1);
         } else if here.is_passable() && offset < 1 {
             self.is_before_first = true;
             (key, offset) = (Bytes::new(), 1);
+        } else {
+            while here.is_empty() && here.end < self.max {
+                here = segments.next(&here);
+                key = here.begin.clone();
+            }
         }
-        *(if is_end { &mut self.end_offset } else { &mut self.begin_offset }) = moved_offset;
         let selector = if is_end { &mut self.end } else { &mut self.begin };
         *selector = KeySelector { key, or_equal: false, offset };
         here
@@ -399,106 +334,26 @@ impl Run {
 
     /// What to ask at an unknown segment.
     fn question(&mut self, segments: &Segments<'_>, here: &Segment, far: &Segment) -> Question {
-        let (last, single_clears) = self.unknown_stretch(segments, here, far);
-        let mut additional = single_clears;
-        let mut count = |rows: i32| additional += rows.unsigned_abs() as usize;
-        let (begin, end);
         if self.reverse {
-            begin = if last.begin <= far.begin {
-                if self.begin.offset > 1 {
-                    count(self.begin.offset - 1);
-                    at_key(self.begin.key.clone())
-                } else {
-                    self.begin.clone()
-                }
-            } else {
-                if self.begin.offset > 1 {
-                    count(self.begin.offset - 1);
-                }
-                at_key(last.begin)
-            };
-            if self.end.offset < 1 {
-                count(1 - self.end.offset);
-                end = at_key(self.end.key.clone());
-            } else {
-                count(self.end.offset - 1);
-                end = self.end.clone();
+            if is_plain(&self.end) && here.end < self.end.key {
+                self.end = at_key(here.end.clone());
             }
-        } else {
-            end = if last.begin >= far.begin {
-                if self.end.offset < 1 {
-                    count(1 - self.end.offset);
-                    at_key(self.end.key.clone())
-                } else {
-                    self.end.clone()
-                }
-            } else {
-                if self.end.offset < 1 {
-                    count(1 - self.end.offset);
-                }
-                at_key(last.end)
-            };
-            if is_plain(&self.begin) {
-                let key = here.begin.clone().max(self.begin.key.clone());
-                self.begin = at_key(key);
-                begin = self.begin.clone();
-            } else if self.begin.offset > 1 {
-                count(self.begin.offset - 1);
-                begin = at_key(self.begin.key.clone());
-            } else {
-                count(1 - self.begin.offset);
-                begin = self.begin.clone();
-            }
+        } else if is_plain(&self.begin) && here.begin > self.begin.key {
+            self.begin = at_key(here.begin.clone());
         }
-        // A selector that counts away from the other one is read over at least up to its own key.
-        let (begin, end): (KeySelector, KeySelector) = (begin, end);
-        let (begin, end) = match self.reverse {
-            false if begin.offset < 1 && end.key < begin.key => {
-                let far = at_key(begin.key.clone());
-                (begin, far)
-            }
-            true if end.offset > 1 && begin.key > end.key => (at_key(end.key.clone()), end),
-            _ => (begin, end),
+        let asking = Asking {
+            segments,
+            here,
+            far,
+            begin: &self.begin,
+            end: &self.end,
+            max: &self.max,
+            room: self.room,
+            asked: self.asked,
         };
-        self.questions += 1;
-        let rows = match self.room.rows {
-            usize::MAX => usize::MAX,
-            rows => rows.max(1).saturating_add(additional),
-        };
-        let room = Room { rows, bytes: self.room.bytes.max(1) };
-        Question { begin, end, room, rows_min: additional.saturating_add(1) }
-    }
-
-    /// The last unknown segment of those that one question covers, and how many single cleared keys
-    /// lie between.
-    fn unknown_stretch(
-        &self,
-        segments: &Segments<'_>,
-        here: &Segment,
-        far: &Segment,
-    ) -> (Segment, usize) {
-        let limit = SINGLE_CLEARS_MAX
-            + if self.questions == 0 { 0 } else { 1_usize << self.questions.min(20) };
-        let (mut last, mut single_clears) = (here.clone(), 0);
-        let (mut at, mut clears) = (here.clone(), 0);
-        loop {
-            let is_there = if self.reverse { at.begin <= far.begin } else { at.begin >= far.begin };
-            let next = match self.reverse {
-                _ if is_there => None,
-                true => segments.previous(&at),
-                false => Some(segments.next(&at)),
-            };
-            let Some(next) = next else { break };
-            at = next;
-            if at.is_unknown() {
-                (last, single_clears) = (at.clone(), clears);
-            } else if at.kind == Kind::Empty && key_after(&at.begin) == at.end && clears < limit {
-                clears += 1;
-            } else if !at.is_row() {
-                break;
-            }
-        }
-        (last, single_clears)
+        let question = if self.reverse { asking.backward() } else { asking.forward() };
+        self.asked += 1;
+        question
     }
 
     fn finish_empty(&mut self, keeps_edges: bool) -> Step {

@@ -23,6 +23,9 @@ pub(super) enum Kind {
     Empty,
     /// The key at which the segment begins, with this value.
     Row(Bytes),
+    /// The key at which the segment begins: a `compare_and_clear` has taken its value away.
+    /// Selectors still count it as a key, as they do in FoundationDB.
+    Ghost,
 }
 
 /// A range of one nature.
@@ -34,8 +37,17 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    pub(super) fn is_row(&self) -> bool {
-        matches!(self.kind, Kind::Row(_))
+    /// Whether selectors count it as a key.
+    pub(super) fn is_key(&self) -> bool {
+        matches!(self.kind, Kind::Row(_) | Kind::Ghost)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.kind == Kind::Empty
+    }
+
+    pub(super) fn is_unreadable(&self) -> bool {
+        self.kind == Kind::Unreadable
     }
 
     pub(super) fn is_unknown(&self) -> bool {
@@ -44,7 +56,7 @@ impl Segment {
 
     /// Whether reading can pass through it without asking.
     pub(super) fn is_passable(&self) -> bool {
-        matches!(self.kind, Kind::Empty | Kind::Row(_))
+        matches!(self.kind, Kind::Empty | Kind::Row(_) | Kind::Ghost)
     }
 }
 
@@ -65,14 +77,9 @@ impl Segments<'_> {
             self.overlay.and_then(|overlay| overlay.boundary_after(key)),
             self.cache.boundary_after(key),
         ];
-        let kind = self.kind_at(key);
-        let end = if matches!(kind, Kind::Row(_)) {
-            key_after(key)
-        } else {
-            let next = after.into_iter().flatten().min();
-            next.unwrap_or_else(|| Bytes::from_static(BEYOND))
-        };
-        Segment { begin, end, kind }
+        let next = after.into_iter().flatten().min();
+        let end = next.unwrap_or_else(|| Bytes::from_static(BEYOND));
+        Segment { begin, end, kind: self.kind_at(key) }
     }
 
     /// The segment after.
@@ -92,19 +99,21 @@ impl Segments<'_> {
         };
         let ops = match lookup {
             Lookup::Unreadable => return Kind::Unreadable,
-            Lookup::Known(Some(value)) => return Kind::Row(value),
-            Lookup::Known(None) => return Kind::Empty,
-            Lookup::Untouched => Vec::new(),
-            Lookup::Dependent(ops) => ops,
+            Lookup::Cleared => return Kind::Empty,
+            Lookup::Known(value) => return value.map_or(Kind::Ghost, Kind::Row),
+            Lookup::Untouched => None,
+            Lookup::Dependent(ops) => Some(ops),
         };
         let base = match self.cache.get(key) {
             Cached::Unknown => return Kind::Unknown,
             Cached::Absent => None,
             Cached::Row(value) => Some(value),
         };
-        match Overlay::fold(&ops, base, self.value_bytes_max) {
-            Some(value) => Kind::Row(value),
-            None => Kind::Empty,
+        match ops {
+            Some(ops) => {
+                Overlay::fold(&ops, base, self.value_bytes_max).map_or(Kind::Ghost, Kind::Row)
+            }
+            None => base.map_or(Kind::Empty, Kind::Row),
         }
     }
 

@@ -3,12 +3,7 @@
 use bytes::Bytes;
 use plinth_protocol::{Error, KeyRange, KeySelector, range::key_after};
 
-use super::{
-    Transaction,
-    run::{Room, Run},
-    source::Source,
-    write::outside,
-};
+use super::{Transaction, room::Room, run::Run, source::Source, write::outside};
 use crate::{Backend, Snapshot};
 
 /// The selector without `or_equal`: it begins at the next key instead.
@@ -72,7 +67,7 @@ impl<S: Snapshot> Source<S> {
         let reverse = selector.offset <= 0;
         let first = KeySelector::first_greater_or_equal(Bytes::new());
         let last = KeySelector::first_greater_or_equal(self.end.clone());
-        let room = Room { rows: 1, bytes: usize::MAX };
+        let room = Room::new(1, usize::MAX);
         let (begin, end) = if reverse {
             (first, KeySelector { offset: selector.offset + 1, ..selector.clone() })
         } else {

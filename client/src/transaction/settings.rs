@@ -150,7 +150,7 @@ impl<B: Backend> Transaction<B> {
     /// What the transaction has read in this keyspace, as far as the conflict check is concerned:
     /// ranges in order, none overlapping or adjacent.
     pub fn read_conflict_ranges(&self) -> Result<Vec<KeyRange>, Error> {
-        let mut state = self.telling()?;
+        let state = self.telling()?;
         Ok(state.read_conflicts.ranges(self.keyspace))
     }
 
@@ -195,7 +195,7 @@ impl<B: Backend> Transaction<B> {
     fn telling(&self) -> Result<std::sync::MutexGuard<'_, State<B::Snapshot>>, Error> {
         let mut state = self.state();
         state.check_deadline();
-        let error = state.ended.as_ref().or(state.stored_error.as_ref());
+        let error = state.stored_error.as_ref().or(state.ended.as_ref());
         match error.or(state.read_failure.as_ref()).cloned() {
             Some(error) => Err(error),
             None => Ok(state),

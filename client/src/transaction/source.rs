@@ -4,21 +4,15 @@
 use std::{future::Future, sync::Arc};
 
 use bytes::Bytes;
-use plinth_protocol::{
-    Error, KeyRange, KeySelector, KeyspaceId, range::key_after, request::RangeOptions,
-};
+use plinth_protocol::{Error, KeyRange, KeySelector, KeyspaceId, request::RangeOptions};
 
 use super::{
     Transaction,
     overlay::Overlay,
     read::{add_read_conflict, overlay},
-    run::{Answer, Question, Room},
     state::State,
 };
 use crate::{Backend, RangeChunk, Snapshot};
-
-/// What FoundationDB's servers count for a row beside its key and value, more than its client.
-const ASKED_ROW_BYTES: usize = 24;
 
 /// Where a read reads from, as it was when the read was issued: writes that follow don't change it.
 #[derive(Debug)]
@@ -82,7 +76,7 @@ impl<S: Snapshot> Source<S> {
         }
     }
 
-    async fn ask_range<B: Backend<Snapshot = S>>(
+    pub(super) async fn ask_range<B: Backend<Snapshot = S>>(
         &self,
         transaction: &Transaction<B>,
         range: KeyRange,
@@ -101,107 +95,6 @@ impl<S: Snapshot> Source<S> {
             }
         }
     }
-
-    /// Asks the database alone.
-    pub(super) async fn ask<B: Backend<Snapshot = S>>(
-        &self,
-        transaction: &Transaction<B>,
-        question: &Question,
-        reverse: bool,
-    ) -> Result<Answer, Error> {
-        let mut answer = Answer::default();
-        let Question { begin, end, room, rows_min } = question;
-        let begin = self.ask_end(transaction, begin, &mut answer).await?;
-        let end = self.ask_end(transaction, end, &mut answer).await?;
-        let mut range = KeyRange { begin, end };
-        if range.is_empty() {
-            return Ok(Answer::default());
-        }
-        let (mut room, mut rows_min) = (*room, *rows_min);
-        let mut left = room.bytes;
-        while !range.is_empty() {
-            let options = RangeOptions {
-                rows_max: limit(room.rows),
-                bytes_target: limit(left),
-                reverse,
-                keys_only: false,
-                streams: false,
-            };
-            let chunk = self.ask_range(transaction, range.clone(), options).await?;
-            let (is_full, is_last) =
-                Self::accept(chunk, &mut room, &mut left, &mut rows_min, &mut answer);
-            let Some(last) = answer.rows.last().filter(|_| !is_full && !is_last) else {
-                let is_at_begin =
-                    reverse && answer.rows.last().is_some_and(|last| last.key == range.begin);
-                answer.more = is_full && !is_at_begin;
-                break;
-            };
-            if reverse {
-                range.end = last.key.clone();
-            } else {
-                range.begin = key_after(&last.key);
-            }
-        }
-        if answer.more {
-            answer.is_before_first &= !reverse;
-            answer.is_after_last &= reverse;
-        }
-        Ok(answer)
-    }
-
-    /// Takes what there is room for of a chunk; `left` are the bytes that the servers of
-    /// FoundationDB would still give. Whether the room is full then, and whether there
-    /// is nothing after what was taken.
-    fn accept(
-        chunk: RangeChunk,
-        room: &mut Room,
-        left: &mut usize,
-        rows_min: &mut usize,
-        answer: &mut Answer,
-    ) -> (bool, bool) {
-        let count = chunk.rows.len();
-        for (index, row) in chunk.rows.into_iter().enumerate() {
-            if *left != usize::MAX {
-                *left = left.saturating_sub(row.key.len() + row.value.len() + ASKED_ROW_BYTES);
-            }
-            room.take(&row);
-            *rows_min = rows_min.saturating_sub(1);
-            answer.rows.push(row);
-            if room.rows == 0 {
-                return (true, false);
-            }
-            if *left == 0 {
-                if *rows_min == 0 {
-                    return (true, false);
-                }
-                // More rows are needed whatever their bytes: the rest is asked for anew.
-                room.bytes = room.bytes.max(1);
-                *left = room.bytes;
-                return (false, index + 1 == count && !chunk.more);
-            }
-        }
-        (false, !chunk.more)
-    }
-
-    async fn ask_end<B: Backend<Snapshot = S>>(
-        &self,
-        transaction: &Transaction<B>,
-        selector: &KeySelector,
-        answer: &mut Answer,
-    ) -> Result<Bytes, Error> {
-        if selector.offset == 1 {
-            return Ok(selector.key.clone().min(self.end.clone()));
-        }
-        let key = self.ask_key(transaction, selector.clone()).await?;
-        answer.is_before_first |= selector.offset < 1 && key.is_empty();
-        answer.is_after_last |= selector.offset > 1 && key >= self.end;
-        Ok(key)
-    }
-}
-
-/// A limit as a backend wants it, where 0 is none.
-fn limit(limit: usize) -> u32 {
-    if limit == usize::MAX { 0 } else { u32::try_from(limit).unwrap_or(u32::MAX) }
 }
 
 /// A read under way counts in the conflict check with the widest range that it can come to cover,

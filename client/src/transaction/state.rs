@@ -21,7 +21,7 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     cache::Cache,
-    conflicts::ReadConflicts,
+    conflicts::{Joining, ReadConflicts},
     options::{SystemKeys, TransactionOptions},
     overlay::WriteLog,
     retry::Retries,
@@ -263,17 +263,26 @@ impl<S: Snapshot> State<S> {
         &mut self.caches[at].1
     }
 
+    /// Which read conflicts become one. Past the cache each read has its own, as in FoundationDB;
+    /// only a report shows it.
+    pub(super) fn joining(&self) -> Joining {
+        let is_told = !self.options.read_your_writes && self.options.report_conflicting_keys;
+        if is_told { Joining::Same } else { Joining::Touching }
+    }
+
     /// Adds the read conflict of one key, which this transaction hasn't overwritten.
     pub(super) fn add_read_key(&mut self, keyspace: KeyspaceId, key: Bytes) {
         self.count_conflict(2 * key.len() + 1);
-        self.read_conflicts.push(keyspace, ConflictRange::Key(key));
+        let joining = self.joining();
+        self.read_conflicts.push(keyspace, ConflictRange::Key(key), joining);
     }
 
     /// Adds the read conflict of a range.
     pub(super) fn add_read_range(&mut self, keyspace: KeyspaceId, range: KeyRange) {
         if !range.is_empty() {
             self.count_conflict(range.begin.len() + range.end.len());
-            self.read_conflicts.push(keyspace, range.into());
+            let joining = self.joining();
+            self.read_conflicts.push(keyspace, range.into(), joining);
         }
     }
 }
