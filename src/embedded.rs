@@ -250,7 +250,8 @@ impl Backend for EngineBackend {
         // The pin, if there is one, lives until the commit is decided, also without its client.
         let pin = at.and_then(|at| at.pin.clone());
         let sink = Arc::new(OneshotSink { sender: Mutex::new(Some(sender)), _pin: pin });
-        self.engine().submit(commit, sink, 0).map_err(|(_, error)| error)?;
+        self.engine().line_up(commit, sink, 0).map_err(|(_, error)| error)?;
+        self.engine().drive();
         outcome.await.unwrap_or_else(|_| Err(ErrorCode::COMMIT_UNKNOWN_RESULT.into()))
     }
 

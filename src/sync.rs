@@ -21,6 +21,18 @@ pub(crate) use imp::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 #[derive(Debug)]
 pub(crate) struct Mutex<T>(imp::Mutex<T>);
 
+impl<T: Default> Default for Mutex<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl Default for Condvar {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// What a [`Mutex`] protects, while it is held.
 pub(crate) struct MutexGuard<'a, T>(imp::MutexGuard<'a, T>);
 
@@ -31,6 +43,15 @@ impl<T> Mutex<T> {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         MutexGuard(self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// The lock, if nobody holds it at this moment.
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        match self.0.try_lock() {
+            Ok(guard) => Some(MutexGuard(guard)),
+            Err(std::sync::TryLockError::Poisoned(error)) => Some(MutexGuard(error.into_inner())),
+            Err(std::sync::TryLockError::WouldBlock) => None,
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
         log::LogStage,
         mark::Marked,
         sequencer::Sequencer,
-        threads::{Manual, Stage, Threads},
+        threads::{Manual, Seats, Stage, Threads},
         validate::validate_row,
     },
     directory::{DataDirectory, DatabaseId, DirectoryError},
@@ -50,7 +50,7 @@ struct Inner {
 }
 
 enum Driver {
-    Threads(Mutex<Option<(Threads, BackgroundThreads)>>),
+    Threads { seats: Arc<Seats>, threads: Mutex<Option<(Threads, BackgroundThreads)>> },
     Manual(Box<Mutex<Manual>>),
 }
 
@@ -70,9 +70,9 @@ impl Engine {
             Pipeline::Threads => {
                 let background = BackgroundThreads::start(&shared, flush, compact)
                     .map_err(OpenError::Threads)?;
-                let threads =
+                let (threads, seats) =
                     Threads::start(&shared, sequencer, log).map_err(OpenError::Threads)?;
-                Driver::Threads(Mutex::new(Some((threads, background))))
+                Driver::Threads { seats, threads: Mutex::new(Some((threads, background))) }
             }
             Pipeline::Manual => {
                 let manual = Manual::new(&shared, sequencer, log, flush, compact);
@@ -117,18 +117,44 @@ impl Engine {
         sink: Arc<dyn CommitSink>,
         token: u64,
     ) -> Result<(), (Commit, Error)> {
-        self.shared().submit(commit, sink, token)
+        self.shared().line_up(commit, sink, token)?;
+        self.shared().queue.wake();
+        Ok(())
+    }
+
+    /// Like [`submit`](Self::submit), but nobody looks at the commit before [`drive`](Self::drive):
+    /// so that several can line up first.
+    #[expect(clippy::result_large_err, reason = "a refused commit goes back to its owner")]
+    pub fn line_up(
+        &self,
+        commit: Commit,
+        sink: Arc<dyn CommitSink>,
+        token: u64,
+    ) -> Result<(), (Commit, Error)> {
+        self.shared().line_up(commit, sink, token)
+    }
+
+    /// Decides on the commits that have lined up, on this thread if nobody else is at it and it takes
+    /// no waiting; outcomes may be pushed before this returns. Does not wait for any disk.
+    pub fn drive(&self) {
+        match &self.inner.driver {
+            Driver::Threads { seats, .. } => seats.help_quickly(),
+            Driver::Manual(_) => {}
+        }
     }
 
     /// Commits, and waits for the outcome.
     pub fn commit_blocking(&self, commit: Commit) -> Result<CommitResult, Error> {
         let sink = Arc::new(BlockingSink::default());
         let submitted = Arc::clone(&sink) as Arc<dyn CommitSink>;
-        self.submit(commit, submitted, 0).map_err(|(_, error)| error)?;
+        self.shared().line_up(commit, submitted, 0).map_err(|(_, error)| error)?;
         match &self.inner.driver {
-            Driver::Threads(_) => sink.wait(),
+            Driver::Threads { seats, .. } => {
+                seats.help(|| sink.is_there());
+                sink.wait()
+            }
             Driver::Manual(_) => loop {
-                if let Some(outcome) = sink.outcome.lock().take() {
+                if let Some(outcome) = sink.take() {
                     return outcome;
                 }
                 self.step();
@@ -258,7 +284,7 @@ impl Engine {
         let shared = self.shared();
         let ticket = shared.marks.ask();
         match &self.inner.driver {
-            Driver::Threads(_) => {
+            Driver::Threads { .. } => {
                 shared.hand_off.nudge();
                 shared.marks.wait(ticket)
             }
@@ -292,7 +318,7 @@ impl Engine {
     /// Takes one step of one stage on this thread, like [`step`](Self::step).
     pub fn step_stage(&self, stage: Stage) -> bool {
         match &self.inner.driver {
-            Driver::Threads(_) => false,
+            Driver::Threads { .. } => false,
             Driver::Manual(manual) => manual.lock().step(stage),
         }
     }
@@ -308,7 +334,7 @@ impl Inner {
     fn close(&self) {
         self.shared.queue.close();
         match &self.driver {
-            Driver::Threads(threads) => {
+            Driver::Threads { threads, .. } => {
                 let threads = threads.lock().take();
                 if let Some((threads, background)) = threads {
                     // In this order: commits that wait for the background are still carried out.
@@ -338,35 +364,48 @@ impl fmt::Debug for Engine {
 }
 
 /// One caller who waits.
+#[derive(Default)]
 struct BlockingSink {
-    outcome: Mutex<Option<Result<CommitResult, Error>>>,
+    state: Mutex<Awaited>,
     arrived: Condvar,
 }
 
-impl Default for BlockingSink {
-    fn default() -> Self {
-        Self { outcome: Mutex::new(None), arrived: Condvar::new() }
-    }
+#[derive(Default)]
+struct Awaited {
+    outcome: Option<Result<CommitResult, Error>>,
+    is_awaited: bool,
 }
 
 impl BlockingSink {
+    fn is_there(&self) -> bool {
+        self.state.lock().outcome.is_some()
+    }
+
+    fn take(&self) -> Option<Result<CommitResult, Error>> {
+        self.state.lock().outcome.take()
+    }
+
     fn wait(&self) -> Result<CommitResult, Error> {
-        let mut outcome = self.outcome.lock();
+        let mut state = self.state.lock();
         loop {
-            if let Some(outcome) = outcome.take() {
+            if let Some(outcome) = state.outcome.take() {
                 return outcome;
             }
-            outcome = self.arrived.wait(outcome);
+            state.is_awaited = true;
+            state = self.arrived.wait(state);
         }
     }
 }
 
 impl CommitSink for BlockingSink {
     fn push(&self, _token: u64, outcome: Result<CommitResult, Error>) {
-        *self.outcome.lock() = Some(outcome);
+        self.state.lock().outcome = Some(outcome);
     }
 
     fn wake(&self) {
-        self.arrived.notify_one();
+        let is_awaited = self.state.lock().is_awaited;
+        if is_awaited {
+            self.arrived.notify_one();
+        }
     }
 }

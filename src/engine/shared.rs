@@ -123,9 +123,10 @@ impl Shared {
         Version(self.ceiling.load(Ordering::Acquire))
     }
 
-    /// Checks a commit and lines it up; hands it back with the reason if it can't.
+    /// Checks a commit and lines it up, without waking the sequencer; hands it back with the reason
+    /// if it can't.
     #[expect(clippy::result_large_err, reason = "a refused commit goes back to its owner")]
-    pub(crate) fn submit(
+    pub(crate) fn line_up(
         &self,
         commit: Commit,
         sink: Arc<dyn CommitSink>,
@@ -198,7 +199,7 @@ impl Shared {
         self.give_up(self.publisher.fail(BatchNumber(0)), ErrorCode::COMMIT_UNKNOWN_RESULT);
         let mut left = Vec::new();
         let all = Bounds { items_max: usize::MAX, bytes_max: usize::MAX };
-        while self.queue.take(&mut left, all, std::time::Duration::ZERO) == Taken::Items {}
+        while self.queue.take(&mut left, all) == Taken::Items {}
         let refused = || ErrorCode::STORAGE_FAILED.into();
         answer(left.into_iter().map(|queued| queued.into_waiter(Err(refused()))).collect());
         self.segments.close();

@@ -63,12 +63,6 @@ mod tests {
     #[derive(Default)]
     struct Recorder(Mutex<Vec<String>>);
 
-    impl Default for Mutex<Vec<String>> {
-        fn default() -> Self {
-            Self::new(Vec::new())
-        }
-    }
-
     impl CommitSink for Recorder {
         fn push(&self, token: u64, outcome: Result<CommitResult, Error>) {
             let text = match outcome {

@@ -23,7 +23,17 @@ struct State<J> {
     spare: Option<J>,
     /// Whoever waits for a job is to look around instead.
     is_nudged: bool,
+    taker_waits: bool,
     is_closed: bool,
+}
+
+/// Who is told of a job that is put down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wake {
+    /// Whoever waits for one.
+    Taker,
+    /// Nobody: whoever put it sees to the rest.
+    Nobody,
 }
 
 /// What [`HandOff::take`] found.
@@ -37,7 +47,13 @@ pub(crate) enum Handed<J> {
 
 impl<J> HandOff<J> {
     pub(crate) fn new() -> Self {
-        let state = State { waiting: None, spare: None, is_nudged: false, is_closed: false };
+        let state = State {
+            waiting: None,
+            spare: None,
+            is_nudged: false,
+            taker_waits: false,
+            is_closed: false,
+        };
         Self { state: Mutex::new(state), jobs: Condvar::new(), room: Condvar::new() }
     }
 
@@ -49,12 +65,27 @@ impl<J> HandOff<J> {
     }
 
     /// Puts a job down for the log. Only the sequencer does, after it reclaimed what was there.
-    pub(crate) fn put(&self, job: J) {
+    pub(crate) fn put(&self, job: J, wake: Wake) {
         let mut state = self.state.lock();
         debug_assert!(state.waiting.is_none(), "one producer, who reclaims before it puts");
         state.waiting = Some(job);
         drop(state);
-        self.jobs.notify_one();
+        if wake == Wake::Taker {
+            self.wake();
+        }
+    }
+
+    /// Lets the log look, if it waits for a job.
+    pub(crate) fn wake(&self) {
+        let is_waiting = std::mem::take(&mut self.state.lock().taker_waits);
+        if is_waiting {
+            self.jobs.notify_all();
+        }
+    }
+
+    /// Whether a job waits.
+    pub(crate) fn has_job(&self) -> bool {
+        self.state.lock().waiting.is_some()
     }
 
     /// Waits until the waiting job, if there is one, `has_room`; at most `limit`.
@@ -67,20 +98,28 @@ impl<J> HandOff<J> {
         is_free(&state)
     }
 
-    /// Takes the waiting job; waits for it, with no `limit` for as long as it takes.
-    pub(crate) fn take(&self, limit: Option<Duration>) -> Handed<J> {
+    /// Waits until there is a job to take, a nudge, or the end; at most `limit` if there is one.
+    pub(crate) fn wait(&self, limit: Option<Duration>) {
         let mut state = self.state.lock();
         while state.waiting.is_none() && !state.is_closed && !state.is_nudged {
+            state.taker_waits = true;
             match limit {
                 None => state = self.jobs.wait(state),
                 Some(limit) => {
                     if !limit.is_zero() {
                         state = self.jobs.wait_for(state, limit);
                     }
-                    break;
+                    state.taker_waits = false;
+                    return;
                 }
             }
         }
+        state.taker_waits = false;
+    }
+
+    /// Takes the waiting job, if there is one.
+    pub(crate) fn take(&self) -> Handed<J> {
+        let mut state = self.state.lock();
         state.is_nudged = false;
         match state.waiting.take() {
             Some(job) => {
@@ -118,20 +157,20 @@ mod tests {
     #[test]
     fn a_job_grows_until_it_is_taken() {
         let hand_off = HandOff::new();
-        hand_off.put(vec![1]);
+        hand_off.put(vec![1], Wake::Taker);
         let mut job = hand_off.reclaim().unwrap();
         job.push(2);
-        hand_off.put(job);
+        hand_off.put(job, Wake::Nobody);
         assert!(!hand_off.wait_for_room(|job| job.len() < 2, Duration::ZERO));
-        assert_eq!(hand_off.take(None), Handed::Job(vec![1, 2]));
+        assert_eq!(hand_off.take(), Handed::Job(vec![1, 2]));
         assert!(hand_off.wait_for_room(|job| job.len() < 2, Duration::ZERO));
-        assert_eq!(hand_off.take(Some(Duration::ZERO)), Handed::Nothing);
+        assert_eq!(hand_off.take(), Handed::Nothing);
         assert_eq!(hand_off.reclaim(), None);
         hand_off.give_back(Vec::new());
         assert_eq!(hand_off.reclaim(), Some(Vec::new()));
         hand_off.nudge();
-        assert_eq!(hand_off.take(None), Handed::Nothing);
+        assert_eq!(hand_off.take(), Handed::Nothing);
         hand_off.close();
-        assert_eq!(hand_off.take(None), Handed::Closed);
+        assert_eq!(hand_off.take(), Handed::Closed);
     }
 }

@@ -113,12 +113,11 @@ impl LogStage {
         }
     }
 
-    /// Takes one job and carries it out, or syncs what is due; waits up to `limit` for a job.
-    pub(crate) fn step(&mut self, limit: Option<Duration>) -> Step {
+    /// Takes one job and carries it out, or syncs what is due.
+    pub(crate) fn step(&mut self) -> Step {
         // Before the job is taken: it then holds all that was sequenced when the mark was asked for.
         let mark = self.shared.marks.wanted();
-        let limit = if mark.is_some() { Some(Duration::ZERO) } else { limit };
-        let step = self.take_step(limit);
+        let step = self.take_step();
         if let Some(ticket) = mark {
             self.make_mark(ticket);
         }
@@ -129,13 +128,8 @@ impl LogStage {
         if mark.is_some() && step == Step::Idle { Step::Worked } else { step }
     }
 
-    fn take_step(&mut self, limit: Option<Duration>) -> Step {
-        let until_due = self.until_due();
-        let wait = match (limit, until_due) {
-            (Some(limit), Some(due)) => Some(limit.min(due)),
-            (limit, due) => limit.or(due),
-        };
-        match self.shared.hand_off.take(wait) {
+    fn take_step(&mut self) -> Step {
+        match self.shared.hand_off.take() {
             Handed::Job(mut job) => {
                 self.carry_out(&mut job);
                 job.clear();
@@ -226,7 +220,8 @@ impl LogStage {
         self.has_unsynced = false;
     }
 
-    fn until_due(&self) -> Option<Duration> {
+    /// How long it is until a sync is due, if one is.
+    pub(crate) fn until_due(&self) -> Option<Duration> {
         let since = self.unsynced_since_micros?;
         let now = self.shared.options.clock.monotonic_micros();
         Some(self.sync_interval.saturating_sub(Duration::from_micros(now.saturating_sub(since))))

@@ -15,8 +15,10 @@ use loom::{
 };
 use plinth_protocol::Version;
 
+use crate::sync::{Condvar, Mutex};
+
 use super::{
-    hand_off::{HandOff, Handed},
+    hand_off::{HandOff, Handed, Wake},
     publish::{BatchNumber, Publisher},
     queue::{Bounds, Queue, Taken},
 };
@@ -115,12 +117,14 @@ fn nothing_in_the_queue_is_forgotten_and_its_consumer_wakes() {
             let queue = Arc::clone(&queue);
             thread::spawn(move || {
                 queue.push(item, 1).unwrap();
+                queue.wake();
             })
         });
         let mut taken = Vec::new();
         while taken.len() < 2 {
             // Loom's clock stands still: a wait that nobody ends is reported as a deadlock.
-            queue.take(&mut taken, BOUNDS, Duration::from_secs(1));
+            queue.wait(Duration::from_secs(1));
+            queue.take(&mut taken, BOUNDS);
         }
         for producer in producers {
             producer.join().unwrap();
@@ -139,14 +143,85 @@ fn closing_the_queue_wakes_its_consumer() {
             let queue = Arc::clone(&queue);
             thread::spawn(move || {
                 let pushed = queue.push(1, 1).is_ok();
+                queue.wake();
                 queue.close();
                 pushed
             })
         };
         let mut taken = Vec::new();
-        while queue.take(&mut taken, BOUNDS, Duration::from_secs(1)) != Taken::Closed {}
+        while queue.take(&mut taken, BOUNDS) != Taken::Closed {
+            queue.wait(Duration::from_secs(1));
+        }
         assert!(producer.join().unwrap());
         assert_eq!(taken, [1]);
+    });
+}
+
+#[test]
+fn what_lines_up_is_done_by_its_owner_or_by_whoever_has_the_seat() {
+    const BOUNDS: Bounds = Bounds { items_max: 10, bytes_max: 10 };
+    struct Place {
+        queue: Queue<u32>,
+        seat: Mutex<()>,
+        done: Mutex<usize>,
+        changed: Condvar,
+    }
+    impl Place {
+        fn step(&self) -> Taken {
+            let mut taken = Vec::new();
+            let step = self.queue.take(&mut taken, BOUNDS);
+            *self.done.lock() += taken.len();
+            self.changed.notify_all();
+            step
+        }
+
+        fn help(&self) {
+            while let Some(seat) = self.seat.try_lock() {
+                self.step();
+                drop(seat);
+                if self.queue.len() == 0 {
+                    break;
+                }
+            }
+        }
+    }
+    check(|| {
+        let place = Arc::new(Place {
+            queue: Queue::new(BOUNDS),
+            seat: Mutex::new(()),
+            done: Mutex::new(0),
+            changed: Condvar::new(),
+        });
+        let stage = {
+            let place = Arc::clone(&place);
+            thread::spawn(move || {
+                loop {
+                    place.queue.wait(Duration::from_secs(1));
+                    let _seat = place.seat.lock();
+                    if place.step() == Taken::Closed {
+                        return;
+                    }
+                }
+            })
+        };
+        let other = {
+            let place = Arc::clone(&place);
+            thread::spawn(move || {
+                place.queue.push(1, 1).unwrap();
+                place.help();
+            })
+        };
+        place.queue.push(2, 1).unwrap();
+        place.help();
+        // A commit that nobody looks at would leave this waiting for ever.
+        let mut done = place.done.lock();
+        while *done < 2 {
+            done = place.changed.wait(done);
+        }
+        drop(done);
+        other.join().unwrap();
+        place.queue.close();
+        stage.join().unwrap();
     });
 }
 
@@ -159,12 +234,14 @@ fn a_job_is_taken_whole_and_once() {
             thread::spawn(move || {
                 let mut written = Vec::new();
                 loop {
-                    match hand_off.take(None) {
+                    hand_off.wait(None);
+                    match hand_off.take() {
                         Handed::Job(mut job) => {
                             written.append(&mut job);
                             hand_off.give_back(job);
                         }
-                        Handed::Nothing => unreachable!("it waits without a limit"),
+                        // It was taken back, to be added to.
+                        Handed::Nothing => {}
                         Handed::Closed => return written,
                     }
                 }
@@ -173,7 +250,7 @@ fn a_job_is_taken_whole_and_once() {
         for batch in 1..=3 {
             let mut job = hand_off.reclaim().unwrap_or_default();
             job.push(batch);
-            hand_off.put(job);
+            hand_off.put(job, Wake::Taker);
         }
         hand_off.close();
         assert_eq!(log.join().unwrap(), [1, 2, 3]);
@@ -188,15 +265,16 @@ fn the_sequencer_wakes_when_there_is_room() {
             let hand_off = Arc::clone(&hand_off);
             thread::spawn(move || {
                 let mut written = 0;
-                while let Handed::Job(job) = hand_off.take(None) {
+                loop {
+                    hand_off.wait(None);
+                    let Handed::Job(job) = hand_off.take() else { break written };
                     written += job.len();
                 }
-                written
             })
         };
         for batch in 0..2 {
             while !hand_off.wait_for_room(Vec::is_empty, Duration::from_secs(1)) {}
-            hand_off.put(vec![batch]);
+            hand_off.put(vec![batch], Wake::Taker);
         }
         hand_off.close();
         assert_eq!(log.join().unwrap(), 2);

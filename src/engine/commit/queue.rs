@@ -28,6 +28,8 @@ struct State<T> {
     bytes: usize,
     is_closed: bool,
     consumer_waits: bool,
+    /// The consumer is to look around, whether or not there is something to take.
+    is_nudged: bool,
 }
 
 /// Why an item was handed back.
@@ -48,12 +50,18 @@ pub(crate) enum Taken {
 
 impl<T> Queue<T> {
     pub(crate) fn new(bounds: Bounds) -> Self {
-        let state =
-            State { items: VecDeque::new(), bytes: 0, is_closed: false, consumer_waits: false };
+        let state = State {
+            items: VecDeque::new(),
+            bytes: 0,
+            is_closed: false,
+            consumer_waits: false,
+            is_nudged: false,
+        };
         Self { state: Mutex::new(state), arrivals: Condvar::new(), bounds }
     }
 
-    /// Lines up an item that counts for `bytes`.
+    /// Lines up an item that counts for `bytes`. Without a word to the consumer: whoever does this
+    /// wakes it, or does its work.
     pub(crate) fn push(&self, item: T, bytes: usize) -> Result<(), (T, Refused)> {
         let mut state = self.state.lock();
         if state.is_closed {
@@ -66,22 +74,38 @@ impl<T> Queue<T> {
         }
         state.bytes += bytes;
         state.items.push_back((bytes, item));
-        let wakes = std::mem::take(&mut state.consumer_waits);
-        drop(state);
-        if wakes {
-            self.arrivals.notify_one();
-        }
         Ok(())
     }
 
-    /// Moves what waits to `into`, up to `bounds`, but at least one item; waits for it up to `wait`.
-    pub(crate) fn take(&self, into: &mut Vec<T>, bounds: Bounds, wait: Duration) -> Taken {
+    /// Lets the consumer look, if it waits.
+    pub(crate) fn wake(&self) {
+        let is_waiting = std::mem::take(&mut self.state.lock().consumer_waits);
+        if is_waiting {
+            self.arrivals.notify_one();
+        }
+    }
+
+    /// Lets the consumer look even if nothing waits in the queue, now or when it next would wait.
+    pub(crate) fn nudge(&self) {
+        self.state.lock().is_nudged = true;
+        self.wake();
+    }
+
+    /// Waits until there is something to take, a nudge, or the end; at most `limit`.
+    pub(crate) fn wait(&self, limit: Duration) {
         let mut state = self.state.lock();
-        if state.items.is_empty() && !state.is_closed && !wait.is_zero() {
+        let is_idle = state.items.is_empty() && !state.is_closed && !state.is_nudged;
+        if is_idle && !limit.is_zero() {
             state.consumer_waits = true;
-            state = self.arrivals.wait_for(state, wait);
+            state = self.arrivals.wait_for(state, limit);
             state.consumer_waits = false;
         }
+        state.is_nudged = false;
+    }
+
+    /// Moves what waits to `into`, up to `bounds`, but at least one item if there is one.
+    pub(crate) fn take(&self, into: &mut Vec<T>, bounds: Bounds) -> Taken {
+        let mut state = self.state.lock();
         let mut bytes_taken: usize = 0;
         let mut count = 0;
         while let Some(&(bytes, _)) = state.items.front() {
@@ -134,7 +158,7 @@ mod tests {
         assert_eq!(queue.push('c', 40), Ok(()));
         assert_eq!(queue.push('d', 0), Err(('d', Refused::Full)));
         let mut taken = Vec::new();
-        assert_eq!(queue.take(&mut taken, WIDE, Duration::ZERO), Taken::Items);
+        assert_eq!(queue.take(&mut taken, WIDE), Taken::Items);
         assert_eq!(taken, ['a', 'c']);
         assert_eq!(queue.push('d', 100), Ok(()));
     }
@@ -146,11 +170,11 @@ mod tests {
             queue.push(item, 150).unwrap();
         }
         let mut taken = Vec::new();
-        queue.take(&mut taken, WIDE, Duration::ZERO);
+        queue.take(&mut taken, WIDE);
         assert_eq!(taken, [0], "an item over the bound goes alone");
-        queue.take(&mut taken, Bounds { items_max: 2, bytes_max: 1_000 }, Duration::ZERO);
+        queue.take(&mut taken, Bounds { items_max: 2, bytes_max: 1_000 });
         assert_eq!(taken, [0, 1, 2]);
-        queue.take(&mut taken, Bounds { items_max: 9, bytes_max: 300 }, Duration::ZERO);
+        queue.take(&mut taken, Bounds { items_max: 9, bytes_max: 300 });
         assert_eq!(taken, [0, 1, 2, 3, 4]);
     }
 
@@ -161,8 +185,8 @@ mod tests {
         queue.close();
         assert_eq!(queue.push('b', 1), Err(('b', Refused::Closed)));
         let mut taken = Vec::new();
-        assert_eq!(queue.take(&mut taken, WIDE, Duration::MAX), Taken::Items);
-        assert_eq!(queue.take(&mut taken, WIDE, Duration::MAX), Taken::Closed);
+        assert_eq!(queue.take(&mut taken, WIDE), Taken::Items);
+        assert_eq!(queue.take(&mut taken, WIDE), Taken::Closed);
         assert_eq!(taken, ['a']);
     }
 }

@@ -21,6 +21,7 @@ use plinth_protocol::{
 use super::{
     admission::{Admitted, admit},
     batch::{Batch, Waiter},
+    hand_off::Wake,
     log::{LogJob, Step},
     queue::{Bounds, Taken},
     resolve::{ResolveLimits, Resolved, resolve, stamped},
@@ -58,6 +59,10 @@ pub(crate) struct Sequencer {
     window_begin: Version,
     store_has_work: bool,
     throttle: Throttle,
+    /// Who is told of what is sent to the log.
+    wake: Wake,
+    /// Whether what lies in tables may be looked at.
+    waits_for_disk: bool,
 }
 
 /// A batch in the making.
@@ -92,11 +97,30 @@ impl Sequencer {
             window_begin: last.saturating_sub(shared.window_versions()),
             store_has_work: true,
             throttle: Throttle::default(),
+            wake: Wake::Taker,
+            waits_for_disk: true,
             shared,
         }
     }
 
-    /// Sequences one batch if there is one; waits up to `limit` for it.
+    /// Whether the store has work to do that is done in steps, even if no commit comes.
+    pub(crate) fn has_work(&self) -> bool {
+        self.store_has_work
+    }
+
+    /// Like [`step`](Self::step) on a thread of somebody else: without waiting, and without a word to
+    /// the log, as whoever calls sees to the rest. Unless the caller may wait for the disk, commits
+    /// that might have to are left.
+    pub(crate) fn step_for(&mut self, waits_for_disk: bool) -> Step {
+        self.wake = Wake::Nobody;
+        self.waits_for_disk = waits_for_disk;
+        let step = self.step(Duration::ZERO);
+        self.waits_for_disk = true;
+        self.wake = Wake::Taker;
+        step
+    }
+
+    /// Sequences one batch if there is one; waits up to `limit` if something holds it back.
     pub(crate) fn step(&mut self, limit: Duration) -> Step {
         let limit = if self.store_has_work { Duration::ZERO } else { limit };
         if !self.can_sequence(limit) {
@@ -112,7 +136,7 @@ impl Sequencer {
         let bounds =
             Bounds { items_max: options.batch_items_max, bytes_max: options.batch_bytes_max };
         if self.taken.is_empty() {
-            match self.shared.queue.take(&mut self.taken, bounds, limit) {
+            match self.shared.queue.take(&mut self.taken, bounds) {
                 Taken::Items => {}
                 Taken::Nothing => {
                     self.rest();
@@ -120,6 +144,9 @@ impl Sequencer {
                 }
                 Taken::Closed => return Step::Closed,
             }
+        }
+        if !self.waits_for_disk && self.taken.iter().any(|queued| self.may_read(&queued.commit)) {
+            return Step::Idle;
         }
         if let Gate::Refuses(code) = gate {
             self.refuse(code);
@@ -145,6 +172,17 @@ impl Sequencer {
                 Step::Idle
             }
         }
+    }
+
+    /// Whether deciding on a commit may take a look into tables.
+    fn may_read(&self, commit: &Commit) -> bool {
+        let is_old = |since: Option<Version>| since.is_some_and(|at| at < self.conflicts.oldest());
+        is_old(commit.read_version)
+            || commit.read_conflicts.iter().any(|conflict| is_old(conflict.since))
+            || commit
+                .mutations
+                .iter()
+                .any(|mutation| matches!(mutation.op, MutationOp::Atomic { .. }))
     }
 
     /// Whether the log keeps up and there are versions for a batch.
@@ -174,7 +212,7 @@ impl Sequencer {
             Ok(footprint) => segments.enter(footprint),
             Err(error) => self.shared.fail(&error),
         }
-        self.shared.hand_off.put(job);
+        self.shared.hand_off.put(job, self.wake);
     }
 
     /// Nothing waits: the read version moves on by itself, and the store is tidied up.
@@ -281,14 +319,14 @@ impl Sequencer {
             Err(refused) => {
                 self.shared.give_up(vec![refused], ErrorCode::STORAGE_FAILED);
                 if let Some((job, _)) = job {
-                    self.shared.hand_off.put(job);
+                    self.shared.hand_off.put(job, self.wake);
                 }
                 return;
             }
         };
         if let Some((mut job, bytes)) = job {
             job.add_batch(number, batch.level);
-            self.shared.hand_off.put(job);
+            self.shared.hand_off.put(job, self.wake);
             self.throttle.passed(&self.shared, bytes);
         }
         self.apply(&mut batch);
@@ -314,7 +352,7 @@ impl Sequencer {
                 Ok(Some((job, bytes)))
             }
             Err(error) => {
-                self.shared.hand_off.put(job);
+                self.shared.hand_off.put(job, self.wake);
                 Err(error)
             }
         }

@@ -1,4 +1,9 @@
 //! Who drives the pipeline: its own threads, or a caller, step by step.
+//!
+//! Each stage has its thread, which waits until there is something to do. A caller that would only
+//! wait for its commit may do a stage's work itself, if nobody else is at it: so that a lone commit
+//! doesn't wait for two threads to wake up. Work is never left lying: who finds a stage taken leaves
+//! it to whoever has it, and who has had it looks again, or wakes its thread, after giving it back.
 
 use std::{io, sync::Arc, thread, time::Duration};
 
@@ -6,11 +11,96 @@ use super::{
     log::{LogStage, Step},
     sequencer::Sequencer,
 };
-use crate::engine::{
-    background::{CompactStage, CompactStep, FlushStage, FlushStep},
-    shared::Shared,
-    wal::Keeper,
+use crate::{
+    engine::{
+        background::{CompactStage, CompactStep, FlushStage, FlushStep},
+        shared::Shared,
+        wal::Keeper,
+    },
+    sync::Mutex,
 };
+
+/// The stages, each for one thread at a time.
+pub(crate) struct Seats {
+    shared: Arc<Shared>,
+    sequencer: Mutex<Sequencer>,
+    log: Mutex<LogStage>,
+}
+
+impl Seats {
+    /// Does what the pipeline's threads would do, as far as nobody else does it, until `is_done`.
+    /// Waits for no other thread, but for the disk as the log does.
+    pub(crate) fn help(&self, is_done: impl Fn() -> bool) {
+        let guard = Guard(Arc::clone(&self.shared));
+        let (queue, hand_off) = (&self.shared.queue, &self.shared.hand_off);
+        loop {
+            let Some(mut sequencer) = self.sequencer.try_lock() else { return };
+            let step = sequencer.step_for(true);
+            drop(sequencer);
+            if queue.len() == 0 {
+                break;
+            }
+            if step != Step::Worked || is_done() {
+                queue.wake();
+                break;
+            }
+        }
+        while hand_off.has_job() {
+            let Some(mut log) = self.log.try_lock() else { break };
+            let was_due = log.until_due();
+            let step = log.step();
+            let is_due = log.until_due();
+            drop(log);
+            if was_due.is_none() && is_due.is_some() {
+                // The log's thread has to come back by itself at the right time.
+                hand_off.nudge();
+            }
+            if step != Step::Worked || is_done() {
+                hand_off.wake();
+                break;
+            }
+        }
+        drop(guard);
+    }
+
+    /// Sequences what has lined up, if nobody else is at it and it takes no waiting for anything; else
+    /// sees to it that the threads do, as they do the rest.
+    pub(crate) fn help_quickly(&self) {
+        let _guard = Guard(Arc::clone(&self.shared));
+        let Some(mut sequencer) = self.sequencer.try_lock() else { return };
+        let step = sequencer.step_for(false);
+        drop(sequencer);
+        if step != Step::Worked || self.shared.queue.len() > 0 {
+            self.shared.queue.nudge();
+        }
+        self.shared.hand_off.wake();
+    }
+
+    fn run_sequencer(&self) {
+        let tick = self.shared.options.tick;
+        let mut wait = Duration::ZERO;
+        loop {
+            self.shared.queue.wait(wait);
+            let mut sequencer = self.sequencer.lock();
+            if sequencer.step(tick) == Step::Closed {
+                return;
+            }
+            wait = if sequencer.has_work() { Duration::ZERO } else { tick };
+        }
+    }
+
+    fn run_log(&self) {
+        let mut due = None;
+        loop {
+            self.shared.hand_off.wait(due);
+            let mut log = self.log.lock();
+            if log.step() == Step::Closed {
+                return;
+            }
+            due = log.until_due();
+        }
+    }
+}
 
 /// The threads. Dropping them without [`join`](Self::join) lets them run.
 pub(crate) struct Threads {
@@ -20,14 +110,18 @@ pub(crate) struct Threads {
 impl Threads {
     pub(crate) fn start(
         shared: &Arc<Shared>,
-        mut sequencer: Sequencer,
-        mut log: LogStage,
-    ) -> io::Result<Self> {
-        let tick = shared.options.tick;
-        let guard = Guard(Arc::clone(shared));
+        sequencer: Sequencer,
+        log: LogStage,
+    ) -> io::Result<(Self, Arc<Seats>)> {
+        let seats = Arc::new(Seats {
+            shared: Arc::clone(shared),
+            sequencer: Mutex::new(sequencer),
+            log: Mutex::new(log),
+        });
+        let (guard, own) = (Guard(Arc::clone(shared)), Arc::clone(&seats));
         let first = spawn("plinth-log", move || {
             let _guard = guard;
-            while log.step(None) != Step::Closed {}
+            own.run_log();
         })?;
         let guard = Guard(Arc::clone(shared));
         let keeper = keeper(shared);
@@ -35,14 +129,14 @@ impl Threads {
             let _guard = guard;
             keeper.run();
         });
-        let guard = Guard(Arc::clone(shared));
+        let (guard, own) = (Guard(Arc::clone(shared)), Arc::clone(&seats));
         let third = spawn("plinth-commit", move || {
-            while sequencer.step(tick) != Step::Closed {}
+            own.run_sequencer();
             guard.0.hand_off.close();
             guard.0.segments.close();
         });
         match (second, third) {
-            (Ok(second), Ok(third)) => Ok(Self { handles: [first, second, third] }),
+            (Ok(second), Ok(third)) => Ok((Self { handles: [first, second, third] }, seats)),
             (Err(error), _) | (_, Err(error)) => {
                 shared.queue.close();
                 shared.hand_off.close();
@@ -127,7 +221,7 @@ impl Manual {
         let step = match stage {
             Stage::Sequence => self.sequencer.step(Duration::ZERO),
             Stage::Log => {
-                let step = self.log.step(Some(Duration::ZERO));
+                let step = self.log.step();
                 if self.keeper.step() { Step::Worked } else { step }
             }
             Stage::Flush => return self.flush.step() == FlushStep::Flushed,
@@ -139,11 +233,11 @@ impl Manual {
     /// Carries out everything that is left, once the queue is closed.
     pub(crate) fn finish(&mut self, shared: &Shared) {
         while self.sequencer.step(Duration::ZERO) != Step::Closed {
-            self.log.step(Some(Duration::ZERO));
+            self.log.step();
             self.keeper.step();
         }
         shared.segments.close();
         shared.hand_off.close();
-        while self.log.step(Some(Duration::ZERO)) != Step::Closed {}
+        while self.log.step() != Step::Closed {}
     }
 }
