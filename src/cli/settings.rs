@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use crate::{
     engine::StorageOptions,
-    server::{ServerConfig, ServerLimits, text},
+    server::{Backups, ServerConfig, ServerLimits, text},
 };
 
 /// The durability that a server is started with: when it answers a commit.
@@ -222,9 +222,8 @@ impl Settings {
             .map(Duration::from_millis)
     }
 
-    /// When memory goes to tables.
-    pub fn storage(&self) -> Result<StorageOptions, SettingsError> {
-        let default = StorageOptions::default();
+    /// When memory goes to tables, where the settings say something else than these.
+    pub fn storage(&self, default: &StorageOptions) -> Result<StorageOptions, SettingsError> {
         let bytes = |name, setting: Option<u64>, default| {
             bounded(name, setting.unwrap_or(default), 64 << 10, 1 << 40)
         };
@@ -234,7 +233,7 @@ impl Settings {
             compaction_bytes_per_second: self
                 .compaction_bytes_per_second
                 .unwrap_or(default.compaction_bytes_per_second),
-            ..default
+            ..default.clone()
         })
     }
 
@@ -244,7 +243,7 @@ impl Settings {
         Ok(ServerConfig {
             listen: self.listen.clone().unwrap_or(default.listen),
             limits: self.server_limits(&default.limits)?,
-            backup_directory: self.backup_dir.clone(),
+            backups: self.backup_dir.clone().map_or(default.backups, Backups::Below),
             shutdown_timeout: millis(self.shutdown_timeout_ms, default.shutdown_timeout),
         })
     }

@@ -8,7 +8,7 @@ use super::{StorageOptions, directory::DatabaseId, wal::LogOptions};
 use crate::{
     clock::{Clock, SystemClock},
     random::Random,
-    vfs::{OsVfs, Vfs},
+    vfs::{MemoryVfs, OsVfs, Vfs},
 };
 
 /// When a commit is answered, and visible to others.
@@ -123,6 +123,29 @@ impl EngineOptions {
             pins_max: 10_000,
             idempotency_keep: Duration::from_mins(10),
             idempotency_bytes_max: 64 << 20,
+        }
+    }
+
+    /// A new, empty engine in memory, which ends with the process. Besides what users store it takes
+    /// memory for the log of what was written last, so that goes to tables sooner.
+    pub fn in_memory() -> Self {
+        Self {
+            vfs: Arc::new(MemoryVfs::new()),
+            durability: DurabilityMode::None,
+            log: LogOptions {
+                segment_bytes: 4 << 20,
+                zero_fill_bytes: 64 << 10,
+                spares_max: 1,
+                reads_ahead: false,
+                ..LogOptions::default()
+            },
+            storage: StorageOptions {
+                memtable_bytes: 64 << 20,
+                log_bytes_max: 64 << 20,
+                level1_bytes: 64 << 20,
+                ..StorageOptions::default()
+            },
+            ..Self::new("/memory")
         }
     }
 }

@@ -13,11 +13,21 @@ pub struct ServerConfig {
     pub listen: String,
     /// What a client may send and take.
     pub limits: ServerLimits,
-    /// Below this, backups are written, and nowhere else; `None` for `backups` in the data
-    /// directory.
-    pub backup_directory: Option<PathBuf>,
+    /// Where backups are written.
+    pub backups: Backups,
     /// How long a stop waits for what is under way.
     pub shutdown_timeout: Duration,
+}
+
+/// Where a server writes backups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Backups {
+    /// Below `backups` in the data directory.
+    InDataDirectory,
+    /// Below this directory, and nowhere else.
+    Below(PathBuf),
+    /// Nowhere: the server's files end with it.
+    Refused,
 }
 
 impl Default for ServerConfig {
@@ -25,7 +35,7 @@ impl Default for ServerConfig {
         Self {
             listen: "127.0.0.1:4500".to_owned(),
             limits: ServerLimits::default(),
-            backup_directory: None,
+            backups: Backups::InDataDirectory,
             shutdown_timeout: Duration::from_secs(10),
         }
     }

@@ -19,7 +19,7 @@ use plinth_protocol::{
 };
 
 use super::{
-    config::{ServerConfig, ServerLimits},
+    config::{Backups, ServerConfig, ServerLimits},
     held::HeldTransactions,
     jobs::Jobs,
     mailbox::{Event, Mailbox},
@@ -67,8 +67,11 @@ pub(super) struct ServerContext {
 impl ServerContext {
     pub(super) fn new(engine: Engine, config: &ServerConfig) -> Self {
         let limits = config.limits;
-        let backups = config.backup_directory.clone();
-        let backups = backups.unwrap_or_else(|| engine.directory().join(BACKUPS));
+        let backups = match &config.backups {
+            Backups::InDataDirectory => Some(engine.directory().join(BACKUPS)),
+            Backups::Below(directory) => Some(directory.clone()),
+            Backups::Refused => None,
+        };
         let aside = Arc::new(Aside::new(engine.clone()));
         Self {
             jobs: Jobs::new(engine.clone(), backups),

@@ -30,5 +30,5 @@ mod session;
 mod statistics;
 mod wire;
 
-pub use config::{ServerConfig, ServerLimits};
+pub use config::{Backups, ServerConfig, ServerLimits};
 pub use listener::{Server, ServerError};

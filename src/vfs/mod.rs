@@ -1,9 +1,9 @@
 //! Files as the engine sees them.
 //!
 //! The engine never calls the operating system for bytes on a disk; it goes through [`Vfs`] and
-//! [`File`]. [`OsVfs`] is the real disk. [`SimVfs`] is a disk in memory that forgets what was not
-//! synced when its power is cut, and fails as it is told: with it, tests crash the engine at every
-//! call that it makes.
+//! [`File`]. [`OsVfs`] is the real disk, [`MemoryVfs`] is memory and ends with its process.
+//! [`SimVfs`] is a disk in memory that forgets what was not synced when its power is cut, and fails
+//! as it is told: with it, tests crash the engine at every call that it makes.
 //!
 //! What is durable after which call, and nothing else may be assumed:
 //!
@@ -35,10 +35,12 @@ use std::{
 };
 
 mod mapping;
+mod memory;
 mod os;
 mod region;
 pub mod sim;
 
+pub use memory::MemoryVfs;
 pub use os::OsVfs;
 pub use region::{Advice, Region};
 pub use sim::SimVfs;

@@ -6,7 +6,7 @@
 //! signal. So bytes that may not be in memory are read with [`super::File::read_exact_at`] first,
 //! which can say so, and the mapping is used when they are.
 //!
-//! On the simulated disk a region is a copy of the bytes, and what is not in memory is made up from
+//! In memory a region shares the file's bytes. On the simulated disk it is a copy of the bytes, and what is not in memory is made up from
 //! a seed, so that both ways are taken in tests.
 
 use std::{
@@ -25,6 +25,7 @@ pub struct Region {
 enum RegionBytes {
     Mapped(Mapping),
     Owned { bytes: Box<[u8]>, cold: Arc<ColdPages> },
+    Shared(Arc<Vec<u8>>),
 }
 
 /// How a region is about to be read.
@@ -45,6 +46,10 @@ impl Region {
         Self { bytes: RegionBytes::Mapped(mapping) }
     }
 
+    pub(super) fn shared(bytes: Arc<Vec<u8>>) -> Self {
+        Self { bytes: RegionBytes::Shared(bytes) }
+    }
+
     pub(super) fn owned(bytes: Box<[u8]>, cold: Arc<ColdPages>) -> Self {
         Self { bytes: RegionBytes::Owned { bytes, cold } }
     }
@@ -56,6 +61,7 @@ impl Region {
         range.end <= self.len()
             && match &self.bytes {
                 RegionBytes::Mapped(mapping) => mapping.is_resident(range),
+                RegionBytes::Shared(_) => true,
                 RegionBytes::Owned { cold, .. } => {
                     !cold.has_any(range.start as u64..range.end as u64)
                 }
@@ -78,6 +84,7 @@ impl Deref for Region {
         match &self.bytes {
             RegionBytes::Mapped(mapping) => mapping.bytes(),
             RegionBytes::Owned { bytes, .. } => bytes,
+            RegionBytes::Shared(bytes) => bytes,
         }
     }
 }

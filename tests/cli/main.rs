@@ -5,6 +5,7 @@
 mod backup;
 mod bench;
 mod cluster_file;
+mod ephemeral;
 mod inspect;
 mod process;
 mod repair;

@@ -9,7 +9,7 @@ use plinth_protocol::{
     request::{Opcode, Request},
     response::Response,
 };
-use plinthdb::{engine::backup::BackupDescription, vfs::OsVfs};
+use plinthdb::{engine::backup::BackupDescription, server::Backups, vfs::OsVfs};
 
 use crate::{
     harness::{PATIENCE, Peer, TestServer},
@@ -56,7 +56,7 @@ fn a_backup_is_made_below_the_backup_directory_while_others_commit() {
     let directory = tempfile::tempdir().expect("a directory");
     let backups = directory.path().join("backups");
     let place = backups.clone();
-    let server = TestServer::start_with(|config, _| config.backup_directory = Some(place));
+    let server = TestServer::start_with(|config, _| config.backups = Backups::Below(place));
     let mut peer = server.greet();
     let version = peer.set("k", b"v");
     let Response::JobStart { job } = peer.ask(&start("backup", "monday")) else { panic!("no job") };

@@ -1,11 +1,16 @@
 //! `plinth serve`: runs the server until it is told to stop.
 
 mod cluster_file;
+mod ephemeral;
 
 use std::{
     io::{self, IsTerminal, Write},
+    net::SocketAddr,
     path::PathBuf,
-    sync::mpsc::{RecvTimeoutError, channel},
+    sync::{
+        Arc,
+        mpsc::{RecvTimeoutError, channel},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -17,6 +22,7 @@ use tokio::{
 };
 use tracing_subscriber::EnvFilter;
 
+use self::ephemeral::TemporaryDirectory;
 use super::{
     Exit, complain,
     settings::{DurabilitySetting, Settings},
@@ -24,7 +30,7 @@ use super::{
 use crate::{
     aside::ASIDE_THREADS_MAX,
     engine::{DurabilityMode, Engine, EngineOptions},
-    server::{Server, ServerConfig},
+    server::{Backups, Server, ServerConfig},
 };
 
 /// How often a long recovery says that it goes on.
@@ -49,6 +55,10 @@ pub struct Arguments {
     /// A TOML file with settings by the same names, as in `listen = "0.0.0.0:4500"`
     #[arg(long, env = "PLINTH_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Keep everything in memory and leave nothing behind: a server for tests. Listens on any free
+    /// port, unless --listen is given, and prints a second line, `cluster file PATH`
+    #[arg(long)]
+    ephemeral: bool,
     #[command(flatten)]
     settings: Settings,
 }
@@ -59,8 +69,38 @@ struct Setup {
     /// Where clients are told that the server is, if not where it listens.
     advertise: Option<String>,
     engine: EngineOptions,
+    is_ephemeral: bool,
     worker_threads: Option<usize>,
     log: EnvFilter,
+}
+
+/// Where clients are told that the server is.
+struct Place {
+    /// Its address, if not where it listens.
+    advertise: Option<String>,
+    /// Whether the cluster file goes when the server ends.
+    is_ephemeral: bool,
+}
+
+/// A cluster file that is there, as long as this is.
+struct Told {
+    path: PathBuf,
+    temporary: Option<Arc<TemporaryDirectory>>,
+}
+
+impl Place {
+    /// Writes the cluster file of the engine that is served here.
+    fn tell(&self, engine: &Engine, listening: SocketAddr) -> Result<Told, String> {
+        let id = engine.database_id();
+        let reachable = cluster_file::reachable(listening).to_string();
+        let file = cluster_file::of(id, self.advertise.as_ref().unwrap_or(&reachable))
+            .map_err(|error| error.to_string())?;
+        let temporary = self.is_ephemeral.then(|| TemporaryDirectory::new(id)).transpose()?;
+        let directory = temporary.as_ref().map_or(engine.directory(), |place| place.path());
+        let path = directory.join(cluster_file::NAME);
+        cluster_file::write(&file, &path)?;
+        Ok(Told { path, temporary: temporary.map(Arc::new) })
+    }
 }
 
 /// Serves until told to stop.
@@ -72,23 +112,7 @@ pub fn run(arguments: Arguments) -> Exit {
             return Exit::Usage;
         }
     };
-    start_log(setup.log);
-    raise_open_files();
-    let Setup { config, advertise, engine, worker_threads, .. } = setup;
-    let engine = match open(engine) {
-        Ok(engine) => engine,
-        Err(text) => {
-            complain(&text);
-            return Exit::Failure;
-        }
-    };
-    let served = serve(config, advertise.as_deref(), worker_threads, engine.clone());
-    engine.close();
-    match served {
-        Ok(()) if engine.is_poisoned() => {
-            complain(&"the log has failed while the server ran: see the messages above");
-            Exit::Failure
-        }
+    match open_and_serve(setup) {
         Ok(()) => Exit::Success,
         Err(text) => {
             complain(&text);
@@ -97,22 +121,43 @@ pub fn run(arguments: Arguments) -> Exit {
     }
 }
 
+fn open_and_serve(setup: Setup) -> Result<(), String> {
+    let Setup { config, advertise, engine, is_ephemeral, worker_threads, log } = setup;
+    start_log(log);
+    raise_open_files();
+    let place = Place { advertise, is_ephemeral };
+    let engine = open(engine)?;
+    let served = serve(config, &place, worker_threads, &engine);
+    engine.close();
+    served?;
+    if engine.is_poisoned() {
+        return Err("the log has failed while the server ran: see the messages above".to_owned());
+    }
+    Ok(())
+}
+
 fn setup(arguments: Arguments) -> Result<Setup, String> {
-    let Arguments { config, mut settings } = arguments;
+    let Arguments { config, ephemeral: is_ephemeral, mut settings } = arguments;
     if let Some(path) = config {
         settings = settings.or(Settings::from_file(&path).map_err(|error| error.to_string())?);
     }
     let say = |error: super::settings::SettingsError| error.to_string();
-    let mut engine = EngineOptions::new(settings.data_directory());
+    let mut engine = if is_ephemeral {
+        ephemeral::check(&settings)?;
+        EngineOptions::in_memory()
+    } else {
+        let options = EngineOptions::new(settings.data_directory());
+        let durability = match settings.durability() {
+            DurabilitySetting::Sync => DurabilityMode::Sync,
+            DurabilitySetting::Interval(interval) => DurabilityMode::Interval(interval),
+            DurabilitySetting::None => DurabilityMode::None,
+        };
+        EngineOptions { durability, ..options }
+    };
     engine.limits = settings.protocol_limits().map_err(say)?;
     engine.window = settings.window().map_err(say)?;
-    engine.storage = settings.storage().map_err(say)?;
+    engine.storage = settings.storage(&engine.storage).map_err(say)?;
     engine.log.archive.clone_from(&settings.archive);
-    engine.durability = match settings.durability() {
-        DurabilitySetting::Sync => DurabilityMode::Sync,
-        DurabilitySetting::Interval(interval) => DurabilityMode::Interval(interval),
-        DurabilitySetting::None => DurabilityMode::None,
-    };
     let level = settings.log_level.as_deref().unwrap_or("info");
     let log = EnvFilter::try_new(level)
         .map_err(|error| format!("the setting log-level is wrong: '{level}': {error}"))?;
@@ -123,14 +168,15 @@ fn setup(arguments: Arguments) -> Result<Setup, String> {
         cluster_file::of(engine.new_database_id, address)
             .map_err(|error| format!("the setting advertise is wrong: {}", error.message))?;
     }
-    let config = settings.server_config().map_err(say)?;
-    Ok(Setup {
-        config,
-        advertise: settings.advertise,
-        engine,
-        worker_threads: settings.worker_threads,
-        log,
-    })
+    let mut config = settings.server_config().map_err(say)?;
+    if is_ephemeral {
+        config.backups = Backups::Refused;
+        if settings.listen.is_none() {
+            ephemeral::LISTEN.clone_into(&mut config.listen);
+        }
+    }
+    let Settings { advertise, worker_threads, .. } = settings;
+    Ok(Setup { config, advertise, engine, is_ephemeral, worker_threads, log })
 }
 
 fn start_log(filter: EnvFilter) {
@@ -175,9 +221,9 @@ fn open(options: EngineOptions) -> Result<Engine, String> {
 
 fn serve(
     config: ServerConfig,
-    advertise: Option<&str>,
+    place: &Place,
     worker_threads: Option<usize>,
-    engine: Engine,
+    engine: &Engine,
 ) -> Result<(), String> {
     let mut builder = Builder::new_multi_thread();
     if let Some(count) = worker_threads {
@@ -192,30 +238,37 @@ fn serve(
         let catch = |kind| signal(kind).map_err(|error| format!("can't catch signals: {error}"));
         let (terminate, interrupt) =
             (catch(SignalKind::terminate())?, catch(SignalKind::interrupt())?);
-        let (id, directory) = (engine.database_id(), engine.directory().to_path_buf());
-        let server = Server::bind(config, engine).await.map_err(|error| error.to_string())?;
-        let reachable = cluster_file::reachable(server.local_addr()).to_string();
-        let file = cluster_file::of(id, advertise.unwrap_or(&reachable))
-            .map_err(|error| error.to_string())?;
-        cluster_file::write(&file, &directory.join(cluster_file::NAME))?;
-        announce(&format!("listening on {}", server.local_addr()))?;
-        server.run(stop_signal(terminate, interrupt)).await;
+        let server = Server::bind(config, engine.clone()).await;
+        let server = server.map_err(|error| error.to_string())?;
+        let listening = server.local_addr();
+        let told = place.tell(engine, listening)?;
+        let lines = match told.temporary {
+            Some(_) => format!("listening on {listening}\ncluster file {}\n", told.path.display()),
+            None => format!("listening on {listening}\n"),
+        };
+        announce(&lines)?;
+        server.run(stop_signal(terminate, interrupt, told.temporary.clone())).await;
         Ok(())
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
     served
 }
 
-/// The one line for whoever waits for the server to be ready.
-fn announce(line: &str) -> Result<(), String> {
+/// The lines for whoever waits for the server to be ready.
+fn announce(lines: &str) -> Result<(), String> {
     let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{line}")
+    stdout
+        .write_all(lines.as_bytes())
         .and_then(|()| stdout.flush())
         .map_err(|error| format!("can't write to standard output: {error}"))
 }
 
 /// Completes at the first signal; the second ends the process.
-async fn stop_signal(mut terminate: Signal, mut interrupt: Signal) {
+async fn stop_signal(
+    mut terminate: Signal,
+    mut interrupt: Signal,
+    temporary: Option<Arc<TemporaryDirectory>>,
+) {
     tokio::select! {
         _ = terminate.recv() => tracing::info!("stopping on SIGTERM"),
         _ = interrupt.recv() => tracing::info!("stopping on SIGINT"),
@@ -226,6 +279,9 @@ async fn stop_signal(mut terminate: Signal, mut interrupt: Signal) {
             _ = interrupt.recv() => {}
         }
         tracing::warn!("stopping at once on a second signal");
+        if let Some(temporary) = temporary {
+            temporary.remove();
+        }
         std::process::exit(1);
     });
 }

@@ -11,7 +11,12 @@ use super::Work;
 const NAME_BYTES_MAX: usize = 100;
 
 /// Checks the name, and that no backup has it, and makes the work.
-pub(super) fn prepare(directory: &Path, name: &Bytes) -> Result<Work, Error> {
+pub(super) fn prepare(directory: Option<&Path>, name: &Bytes) -> Result<Work, Error> {
+    let Some(directory) = directory else {
+        let text = "this server keeps its files in memory, and backups would end with them: export \
+                    what is to be kept";
+        return Err(Error::new(ErrorCode::JOB_REFUSED, text));
+    };
     let name = checked(name)?.to_owned();
     let path = directory.join(&name);
     // The checkpoint looks again, and at more; but this answer comes at once.

@@ -11,8 +11,9 @@ use super::{Work, backup};
 pub(super) struct Kind {
     /// Its name on the wire.
     pub(super) name: &'static str,
-    /// Checks the argument, and makes the work out of it; the path is the backup directory.
-    pub(super) prepare: fn(&Path, &Bytes) -> Result<Work, Error>,
+    /// Checks the argument, and makes the work out of it; the path is the backup directory, if
+    /// there is one.
+    pub(super) prepare: fn(Option<&Path>, &Bytes) -> Result<Work, Error>,
 }
 
 /// How many findings of a check its answer names; the server's messages have all.
@@ -25,7 +26,7 @@ const KINDS: &[Kind] = &[
 ];
 
 /// Checks every byte of the database.
-fn prepare_verify(_: &Path, argument: &Bytes) -> Result<Work, Error> {
+fn prepare_verify(_: Option<&Path>, argument: &Bytes) -> Result<Work, Error> {
     if !argument.is_empty() {
         let text = "a check takes no argument";
         return Err(Error::new(ErrorCode::CLIENT_INVALID_OPERATION, text));

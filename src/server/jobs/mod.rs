@@ -74,8 +74,8 @@ impl Progress {
 #[derive(Debug)]
 pub(super) struct Jobs {
     engine: Engine,
-    /// Below this backups are written, and nowhere else.
-    backup_directory: PathBuf,
+    /// Below this backups are written, and nowhere else; if there is none, not at all.
+    backup_directory: Option<PathBuf>,
     table: Arc<Mutex<Table>>,
 }
 
@@ -107,7 +107,7 @@ struct Ended {
 }
 
 impl Jobs {
-    pub(super) fn new(engine: Engine, backup_directory: PathBuf) -> Self {
+    pub(super) fn new(engine: Engine, backup_directory: Option<PathBuf>) -> Self {
         Self { engine, backup_directory, table: Arc::default() }
     }
 
@@ -138,7 +138,7 @@ impl Jobs {
         if let Some(job) = self.lock().running_job(kind.name, argument) {
             return Ok(job);
         }
-        let work = (kind.prepare)(&self.backup_directory, argument)?;
+        let work = (kind.prepare)(self.backup_directory.as_deref(), argument)?;
         self.spawn(kind.name, argument, work)
     }
 

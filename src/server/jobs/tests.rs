@@ -7,7 +7,7 @@ fn jobs() -> (tempfile::TempDir, Jobs) {
     let directory = tempfile::tempdir().unwrap();
     let options =
         EngineOptions { pipeline: Pipeline::Manual, ..EngineOptions::new(directory.path()) };
-    let jobs = Jobs::new(Engine::open(options).unwrap(), directory.path().join("backups"));
+    let jobs = Jobs::new(Engine::open(options).unwrap(), Some(directory.path().join("backups")));
     (directory, jobs)
 }
 
