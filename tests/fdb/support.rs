@@ -1,7 +1,6 @@
 //! The library, the server, and the programs between them.
 
 use std::{
-    fs,
     io::{BufRead as _, BufReader, Read as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -54,41 +53,37 @@ pub(crate) fn may_be_skipped(what: &str, why: &str) -> bool {
     .is_ok()
 }
 
-/// A server process with a database of its own, and a cluster file that leads to it.
+/// An ephemeral server: an empty database, and a cluster file that leads to it.
 pub(crate) struct Server {
     child: Child,
-    directory: TempDir,
+    cluster_file: PathBuf,
+    /// Where its temporary files are, which it can't remove when it is killed.
+    _directory: TempDir,
 }
 
 impl Server {
     /// Starts a server on a free port and waits until it listens.
     pub(crate) fn start() -> Self {
         let directory = TempDir::new().unwrap();
-        let data = directory.path().join("data");
         let mut child = Command::new(env!("CARGO_BIN_EXE_plinth"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--durability", "none", "--data-dir"])
-            .arg(data)
+            .args(["serve", "--ephemeral"])
+            .env("TMPDIR", directory.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let address = lines
-            .by_ref()
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let cluster_file = lines
             .map_while(Result::ok)
-            .find_map(|line| line.strip_prefix("listening on ").map(ToOwned::to_owned))
+            .find_map(|line| line.strip_prefix("cluster file ").map(PathBuf::from))
             .expect("the server listens");
-        // What it says must not fill a pipe that nobody reads.
-        std::thread::spawn(move || lines.count());
-        let line = format!("test:test@{address}\n");
-        fs::write(directory.path().join("fdb.cluster"), line).unwrap();
-        Self { child, directory }
+        Self { child, cluster_file, _directory: directory }
     }
 
     /// A cluster file that leads to the server.
     pub(crate) fn cluster_file(&self) -> PathBuf {
-        self.directory.path().join("fdb.cluster")
+        self.cluster_file.clone()
     }
 }
 
