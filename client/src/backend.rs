@@ -4,7 +4,10 @@
 //! once. A backend offers versioned primitives only: the engine in process, a server over TCP, and
 //! whatever can answer at a version and commit atomically against conflict ranges.
 
-use std::{future::Future, path::Path};
+use std::{
+    future::{Future, ready},
+    path::Path,
+};
 
 use bytes::Bytes;
 use plinth_protocol::{
@@ -36,6 +39,34 @@ pub struct RangeChunk {
     pub rows: Vec<KeyValue>,
     /// Whether there may be more rows after these; never true without rows.
     pub more: bool,
+}
+
+/// How programs find the database of a backend, as far as it knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The path of the cluster file.
+    pub cluster_file: Option<String>,
+    /// What that says: `description:id@address`.
+    pub connection_string: Option<String>,
+}
+
+impl Place {
+    /// What tells the database from others.
+    pub fn cluster_id(&self) -> Option<String> {
+        let (name, _) = self.connection_string.as_deref()?.split_once('@')?;
+        name.split_once(':').map(|(_, id)| id.to_owned())
+    }
+}
+
+/// What the server behind a backend says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerStatus {
+    /// Where it is, `ip:port`; `None` if it is in this process.
+    pub address: Option<String>,
+    /// Its version.
+    pub version: String,
+    /// Seconds since its start.
+    pub uptime_seconds: u64,
 }
 
 /// Versioned primitives. Handles are cheap to clone and share what they stand for.
@@ -137,6 +168,16 @@ pub trait Backend: Clone + Send + Sync + 'static {
         range: KeyRange,
         chunk_bytes: u64,
     ) -> impl Future<Output = Result<Vec<Bytes>, Error>> + Send;
+
+    /// How programs find the database.
+    fn place(&self) -> Place {
+        Place::default()
+    }
+
+    /// What the server says of itself.
+    fn status(&self) -> impl Future<Output = Result<ServerStatus, Error>> + Send {
+        ready(Ok(ServerStatus::default()))
+    }
 }
 
 /// A backend that is opened from a directory, in this process.

@@ -38,7 +38,7 @@ pub mod testing;
 pub mod transaction;
 
 pub use api_version::ApiVersion;
-pub use backend::{Backend, OpenBackend, RangeChunk, Read, Snapshot};
+pub use backend::{Backend, OpenBackend, Place, RangeChunk, Read, ServerStatus, Snapshot};
 pub use cluster_file::ClusterFile;
 pub use database::Database;
 pub use into_bytes::IntoBytes;

@@ -7,7 +7,10 @@
 use std::{
     collections::{BTreeMap, HashMap},
     future::{Future, ready},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::{Bytes, BytesMut};
@@ -37,6 +40,9 @@ pub struct MemoryBackend {
 struct Shared {
     data: Mutex<Data>,
     committed: Notify,
+    /// Whether reads wait.
+    is_held: AtomicBool,
+    released: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -63,6 +69,27 @@ impl MemoryBackend {
     /// An empty one.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Has the reads that begin from now on wait until [`MemoryBackend::release_reads`].
+    pub fn hold_reads(&self) {
+        self.shared.is_held.store(true, Ordering::Relaxed);
+    }
+
+    /// Lets all reads go on.
+    pub fn release_reads(&self) {
+        self.shared.is_held.store(false, Ordering::Relaxed);
+        self.shared.released.notify_waiters();
+    }
+
+    async fn released(&self) {
+        loop {
+            let released = self.shared.released.notified();
+            if !self.shared.is_held.load(Ordering::Relaxed) {
+                return;
+            }
+            released.await;
+        }
     }
 
     fn read<T>(
@@ -278,14 +305,14 @@ impl Backend for MemoryBackend {
         ready(self.read(at.as_ref(), |_, version| MemorySnapshot(version)).map(|read| read.value))
     }
 
-    fn get(
+    async fn get(
         &self,
         at: Option<&MemorySnapshot>,
         keyspace: KeyspaceId,
         key: Bytes,
-    ) -> impl Future<Output = Result<Read<Option<VersionedValue>, MemorySnapshot>, Error>> + Send
-    {
-        ready(self.read(at, |data, version| data.get(&(keyspace, key), version)))
+    ) -> Result<Read<Option<VersionedValue>, MemorySnapshot>, Error> {
+        self.released().await;
+        self.read(at, |data, version| data.get(&(keyspace, key), version))
     }
 
     fn get_key(
@@ -298,14 +325,15 @@ impl Backend for MemoryBackend {
         ready(self.read(at, |data, version| data.get_key(keyspace, &selector, &end, version)))
     }
 
-    fn get_range(
+    async fn get_range(
         &self,
         at: Option<&MemorySnapshot>,
         keyspace: KeyspaceId,
         range: KeyRange,
         options: RangeOptions,
-    ) -> impl Future<Output = Result<Read<RangeChunk, MemorySnapshot>, Error>> + Send {
-        ready(self.read(at, |data, version| data.chunk(keyspace, &range, options, version)))
+    ) -> Result<Read<RangeChunk, MemorySnapshot>, Error> {
+        self.released().await;
+        self.read(at, |data, version| data.chunk(keyspace, &range, options, version))
     }
 
     fn commit(

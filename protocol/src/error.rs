@@ -148,6 +148,8 @@ error_codes! {
     2117 SPECIAL_KEYS_API_FAILURE "special_keys_api_failure",
         "Api call through special keys failed",
         "read \\xff\\xff/error_message";
+    2136 TENANTS_DISABLED "tenants_disabled",
+        "Tenants have been disabled in the cluster", "use keyspaces, or prefixes of keys";
     2210 EXACT_MODE_WITHOUT_LIMITS "exact_mode_without_limits",
         "EXACT streaming mode requires limits, but none were given", "give a limit";
     4000 UNKNOWN_ERROR "unknown_error", "An unknown error occurred", "see the server's log";

@@ -58,9 +58,10 @@ fn switch(defaults: &mut TransactionOptions, code: c_int) -> Result<(), Error> {
         700 => defaults.bypass_unreadable = true,
         701 => defaults.used_during_commit_protection = false,
         702 => defaults.report_conflicting_keys = true,
-        // Reads that are a little less sure to be the newest: here they always are. Addresses with
-        // their ports. The database of FoundationDB's own configuration.
-        504 | 505 | 800 => {}
+        505 => defaults.include_port_in_address = true,
+        // Reads that are a little less sure to be the newest: here they always are. The database of
+        // FoundationDB's own configuration.
+        504 | 800 => {}
         _ => return Err(ErrorCode::INVALID_OPTION.into()),
     }
     Ok(())

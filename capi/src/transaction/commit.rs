@@ -47,7 +47,10 @@ pub unsafe extern "C" fn fdb_transaction_watch(
         // SAFETY: by this function's contract.
         let key = unsafe { bytes(key, key_length) };
         Ok(start(OnCancel::End, async move {
-            transaction.watch(key).await?.changed().await?;
+            let watch = transaction.watch(key).await?;
+            // What outlives the transaction doesn't keep its state.
+            drop(transaction);
+            watch.changed().await?;
             Ok(Answer::Void)
         }))
     })
@@ -66,7 +69,7 @@ pub unsafe extern "C" fn fdb_transaction_commit(
         // SAFETY: by this function's contract.
         let transaction = unsafe { share(transaction) };
         Ok(start(OnCancel::GoOn, async move {
-            transaction.commit().await?;
+            transaction.commit_after_reads().await?;
             Ok(Answer::Void)
         }))
     })

@@ -41,7 +41,7 @@ use plinth_protocol::{
 use pool::Pool;
 use tokio::time::{Instant, sleep};
 
-use crate::{Backend, Database, RangeChunk, Read};
+use crate::{Backend, Database, Place, RangeChunk, Read, ServerStatus};
 
 /// Values up to this length are copied out of the buffer that they were read into, so that a small
 /// value that is kept doesn't keep the buffer.
@@ -376,5 +376,18 @@ impl Backend for TcpBackend {
             Response::SplitPoints { keys } => Ok(keys),
             other => Err(self.unexpected(&other)),
         }
+    }
+
+    fn place(&self) -> Place {
+        self.pool.options.address.place()
+    }
+
+    async fn status(&self) -> Result<ServerStatus, Error> {
+        let info = self.server_info().await?;
+        Ok(ServerStatus {
+            address: Some(self.server_address().await?.to_string()),
+            version: String::from_utf8_lossy(&info.server_version).into_owned(),
+            uptime_seconds: info.uptime_seconds,
+        })
     }
 }

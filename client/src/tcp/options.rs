@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, path::PathBuf, time::Duration};
 use bytes::Bytes;
 use plinth_protocol::{Error, ErrorCode};
 
-use crate::ClusterFile;
+use crate::{ClusterFile, backend::Place};
 
 /// The port that a server listens on unless told otherwise.
 pub const PORT_DEFAULT: u16 = 4500;
@@ -40,6 +40,25 @@ impl ServerAddress {
                 Ok(Cow::Owned(ClusterFile::parse(text)?.addresses.swap_remove(0)))
             }
             Self::Nowhere(error) => Err(error.clone()),
+        }
+    }
+}
+
+impl ServerAddress {
+    /// How programs find the server.
+    pub(super) fn place(&self) -> Place {
+        match self {
+            Self::Fixed(_) | Self::Nowhere(_) => Place::default(),
+            Self::ConnectionString(text) => {
+                Place { connection_string: Some(text.clone()), cluster_file: None }
+            }
+            Self::ClusterFile(path) => {
+                let path = path.clone().unwrap_or_else(ClusterFile::default_path);
+                Place {
+                    connection_string: ClusterFile::read(&path).ok().map(|file| file.to_string()),
+                    cluster_file: path.to_str().map(ToOwned::to_owned),
+                }
+            }
         }
     }
 }

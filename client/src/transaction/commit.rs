@@ -2,13 +2,18 @@
 
 use std::future::Future;
 
+use bytes::Bytes;
 use plinth_protocol::{
-    Commit, CommitResult, ConflictRange, Error, ErrorCode, Version, Versionstamp,
+    Commit, CommitResult, ConflictRange, Error, ErrorCode, KeyspaceId, ReadConflict, Version,
+    Versionstamp,
 };
 use tokio::sync::oneshot;
 
 use super::{Transaction, options::LockAware, state::State};
 use crate::{Backend, Snapshot};
+
+/// Never written by anybody.
+const PRIVATE_KEY: &[u8] = b"\xFF/SC/";
 
 impl<B: Backend> Transaction<B> {
     /// Commits: the version, or `None` if the transaction has written nothing. Uses the transaction
@@ -17,12 +22,44 @@ impl<B: Backend> Transaction<B> {
     /// An error with `is_maybe_committed` leaves open what happened; any other says that nothing
     /// did. Dropping the future leaves it open too.
     pub async fn commit(&self) -> Result<Option<Version>, Error> {
-        let (generation, at, commit) = {
-            let mut state = self.admitted()?;
-            state.is_used_up = true;
+        let generation = self.use_up()?;
+        self.send_commit(generation).await
+    }
+
+    /// [`Transaction::commit`] after all reads that are under way have ended: exactly what they read
+    /// counts in the conflict check, and if one fails so does the commit. Whoever holds on to a read
+    /// without polling it waits for ever.
+    pub async fn commit_after_reads(&self) -> Result<Option<Version>, Error> {
+        let generation = self.use_up()?;
+        if let Err(error) = self.reads_done(generation).await {
+            let mut state = self.state();
+            state.check_alive(generation)?;
+            state.fail_commit(&error);
+            return Err(error);
+        }
+        self.send_commit(generation).await
+    }
+
+    /// From here on the transaction can't be used any more; its generation.
+    fn use_up(&self) -> Result<u64, Error> {
+        let mut state = self.admitted()?;
+        state.is_used_up = true;
+        if !state.special.is_empty()
+            && let Err(error) = state.special.carry_out()
+        {
+            state.fail_commit(&error);
+            return Err(error);
+        }
+        Ok(state.generation)
+    }
+
+    async fn send_commit(&self, generation: u64) -> Result<Option<Version>, Error> {
+        let (at, commit) = {
+            let mut state = self.state();
+            state.check_alive(generation)?;
             let at = state.read_point.clone();
             match self.prepare(&mut state) {
-                Ok(Some(commit)) => (state.generation, at, commit),
+                Ok(Some(commit)) => (at, commit),
                 Ok(None) => {
                     state.finish_read_only();
                     return Ok(None);
@@ -77,6 +114,15 @@ impl<B: Backend> Transaction<B> {
             let joining = state.joining();
             state.read_conflicts.push(keyspace, ConflictRange::from(widest), joining);
         }
+        state.is_prepared = true;
+        let joining = state.joining();
+        let mut read_conflicts = state.read_conflicts.take(joining);
+        if read_conflicts.is_empty()
+            && state.read_point.is_some()
+            && !state.options.causal_write_risky
+        {
+            read_conflicts.push(private_conflict(self.keyspace));
+        }
         let idempotency_id = match &state.options.idempotency_id {
             Some(id) => Some(id.clone()),
             None if state.options.automatic_idempotency && self.backend().may_lose_answers() => {
@@ -84,8 +130,6 @@ impl<B: Backend> Transaction<B> {
             }
             None => None,
         };
-        let joining = state.joining();
-        let read_conflicts = state.read_conflicts.take(joining);
         Ok(Some(Commit {
             read_version: state.read_version(),
             read_conflicts,
@@ -110,11 +154,19 @@ impl<B: Backend> Transaction<B> {
             state.stamps.push(sender);
             receiver
         });
+        let deadline = self.watched_deadline();
         async move {
             let cancelled = || Err(ErrorCode::TRANSACTION_CANCELLED.into());
-            registered?.await.unwrap_or_else(|_| cancelled())
+            deadline.guard(registered?).await.unwrap_or_else(|_| cancelled())
         }
     }
+}
+
+/// A read that nobody's write can hit: it makes a commit that has read nothing fail if its read
+/// version is too old, as FoundationDB's conflicts of transactions with themselves do.
+fn private_conflict(keyspace: KeyspaceId) -> ReadConflict {
+    let range = ConflictRange::Key(Bytes::from_static(PRIVATE_KEY));
+    ReadConflict { keyspace, range, since: None }
 }
 
 impl<S: Snapshot> State<S> {

@@ -3,15 +3,60 @@
 use std::{
     future::{Future, poll_fn},
     pin::pin,
+    sync::{Arc, Weak},
     task::Poll,
 };
 
 use plinth_protocol::Error;
+use tokio::{sync::Notify, time::sleep_until};
 
-use super::Transaction;
-use crate::Backend;
+use super::{Inner, Transaction};
+use crate::{Backend, lock::lock};
+
+/// The deadline of a transaction, for what waits for its commit without keeping it from being
+/// dropped.
+pub(super) struct Deadline<B: Backend> {
+    transaction: Weak<Inner<B>>,
+    changed: Arc<Notify>,
+}
+
+impl<B: Backend> Deadline<B> {
+    /// Waits for `work`, which the end of the transaction brings about; ends the transaction when
+    /// its time is over.
+    pub(super) async fn guard<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            let changed = self.changed.notified();
+            let deadline = self.transaction.upgrade().and_then(|transaction| {
+                let mut state = lock(&transaction.state);
+                state.check_deadline();
+                state.deadline().filter(|_| state.ended.is_none())
+            });
+            let timeout = async {
+                match deadline {
+                    Some(deadline) => sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                result = &mut work => return result,
+                () = changed => {}
+                () = timeout => {}
+            }
+        }
+    }
+}
 
 impl<B: Backend> Transaction<B> {
+    /// The deadline, which may change.
+    pub(super) fn watched_deadline(&self) -> Deadline<B> {
+        Deadline {
+            transaction: Arc::downgrade(&self.inner),
+            changed: Arc::clone(&self.inner.changed),
+        }
+    }
+
     /// Waits for `work`, but no longer than the transaction goes on: until it is cancelled, reset,
     /// or timed out. Work that is done at once costs nothing beside.
     pub(super) async fn guarded<T>(
@@ -41,7 +86,7 @@ impl<B: Backend> Transaction<B> {
                     biased;
                     result = &mut work => return result,
                     () = changed => {}
-                    () = tokio::time::sleep_until(deadline) => {
+                    () = sleep_until(deadline) => {
                         self.state().check_deadline();
                         self.inner.changed.notify_waiters();
                     }

@@ -26,6 +26,7 @@ mod mutate;
 mod options;
 mod overlay;
 mod page;
+mod pending;
 mod question;
 mod range_set;
 mod read;
@@ -36,6 +37,7 @@ mod segments;
 mod selector;
 mod settings;
 mod source;
+mod special_keys;
 mod state;
 mod stream;
 mod view;
@@ -74,7 +76,7 @@ struct Inner<B: Backend> {
     limits: Limits,
     state: Mutex<State<B::Snapshot>>,
     /// Told when the transaction ends, begins again, or gets another deadline.
-    changed: Notify,
+    changed: Arc<Notify>,
 }
 
 impl<B: Backend> Clone for Transaction<B> {
@@ -93,7 +95,7 @@ impl<B: Backend> Transaction<B> {
     pub(crate) fn new(database: Database<B>) -> Self {
         let state = Mutex::new(State::new(database.defaults()));
         let limits = database.limits();
-        let inner = Inner { database, limits, state, changed: Notify::new() };
+        let inner = Inner { database, limits, state, changed: Arc::default() };
         Self { inner: Arc::new(inner), keyspace: KeyspaceId::DEFAULT }
     }
 

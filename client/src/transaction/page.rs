@@ -17,6 +17,7 @@ use super::{
     segments::Segments,
     selector::fold_or_equal,
     source::Source,
+    special_keys,
     write::outside,
 };
 use crate::{Backend, IntoBytes, RangeChunk, Snapshot};
@@ -167,6 +168,9 @@ impl<B: Backend> Transaction<B> {
         is_snapshot: bool,
     ) -> Result<Page, Error> {
         let page_bytes = read.page_bytes()?;
+        if special_keys::is_special_range(&read) {
+            return self.read_special_page(read, page_bytes).await;
+        }
         let (source, mut read) = {
             let mut state = self.admitted()?;
             for selector in [&read.begin, &read.end] {

@@ -13,6 +13,7 @@ use plinth_protocol::{
 use super::{
     Transaction,
     overlay::{Lookup, Overlay, PendingOps},
+    special_keys,
     state::State,
     write::{inverted, outside},
 };
@@ -29,7 +30,14 @@ enum Plan {
 impl<B: Backend> Transaction<B> {
     /// Reads a key. Writes of others to it, before this transaction commits, are conflicts.
     pub async fn get(&self, key: impl IntoBytes) -> Result<Option<Bytes>, Error> {
-        self.read_value(key.into_bytes(), false).await.map(|(_, value)| value)
+        self.read(key.into_bytes(), false).await
+    }
+
+    pub(super) async fn read(&self, key: Bytes, is_snapshot: bool) -> Result<Option<Bytes>, Error> {
+        if special_keys::is_special(&key) {
+            return self.read_special_key(key).await;
+        }
+        self.read_value(key, is_snapshot).await.map(|(_, value)| value)
     }
 
     /// The version that this transaction reads at; the newest, if it hasn't read yet.
@@ -152,12 +160,15 @@ impl<B: Backend> Transaction<B> {
         key: Bytes,
         is_snapshot: bool,
     ) -> Result<(u64, Option<Bytes>), Error> {
-        let (generation, at, ops) = {
+        let (generation, at, ops, _pending) = {
             let mut state = self.admitted()?;
             let generation = state.generation;
             match self.plan_get(&mut state, &key, is_snapshot)? {
                 Plan::Known(value) => return Ok((generation, value)),
-                Plan::Ask(ops) => (generation, state.read_point.clone(), ops),
+                Plan::Ask(ops) => {
+                    let at = state.read_point.clone();
+                    (generation, at, ops, self.begin_read(&mut state))
+                }
             }
         };
         let asked = self.ask_value(generation, at, key.clone());

@@ -157,7 +157,10 @@ impl<B: Backend> Transaction<B> {
     /// What the transaction will be seen to have written in this keyspace: ranges in order, none
     /// overlapping or adjacent. A versionstamped key counts with all that it can become.
     pub fn write_conflict_ranges(&self) -> Result<Vec<KeyRange>, Error> {
-        let state = self.telling()?;
+        Ok(self.own_write_conflicts(&*self.telling()?))
+    }
+
+    pub(super) fn own_write_conflicts(&self, state: &State<B::Snapshot>) -> Vec<KeyRange> {
         let own =
             state.writes.mutations.iter().enumerate().filter(|(_, mutation)| {
                 mutation.adds_conflict && mutation.keyspace == self.keyspace
@@ -180,7 +183,7 @@ impl<B: Backend> Transaction<B> {
         let explicit = state.write_conflicts.iter();
         let explicit = explicit.filter(|conflict| conflict.keyspace == self.keyspace);
         ranges.extend(explicit.map(|conflict| ConflictRange::to_range(&conflict.range)));
-        Ok(merge_ranges(ranges))
+        merge_ranges(ranges)
     }
 
     /// Which of the transaction's reads in this keyspace made its commit conflict, if it did and

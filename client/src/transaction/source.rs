@@ -126,6 +126,7 @@ impl<B: Backend> Transaction<B> {
         covered: impl FnOnce(&T) -> KeyRange,
     ) -> Result<T, Error> {
         let generation = source.generation;
+        let _pending = self.begin_read(&mut self.state());
         if is_snapshot {
             let result = self.guarded(generation, work).await;
             return result.map_err(|error| self.remember_failure(generation, error));
@@ -142,8 +143,8 @@ impl<B: Backend> Transaction<B> {
         {
             let mut state = self.state();
             state.check_alive(generation)?;
-            // A commit that has begun meanwhile has counted the widest range already.
-            if !state.is_used_up {
+            // A commit that was sent meanwhile has counted the widest range already.
+            if !state.is_prepared {
                 let overlay = source.overlay.as_deref();
                 add_read_conflict(&mut state, source.keyspace, overlay, covered(&value));
             }

@@ -25,6 +25,7 @@ use super::{
     options::{SystemKeys, TransactionOptions},
     overlay::WriteLog,
     retry::Retries,
+    special_keys::SpecialWrites,
     watch::WatchSlot,
 };
 use crate::Snapshot;
@@ -65,6 +66,12 @@ pub(super) struct State<S> {
     pub(super) read_conflicts: ReadConflicts,
     pub(super) under_way: UnderWay,
     pub(super) next_read: u64,
+    /// How many reads have begun and not ended.
+    pub(super) pending_reads: usize,
+    /// Whether someone waits for there to be none.
+    pub(super) awaits_reads: bool,
+    /// Whether the commit has taken what it sends: what reads bring from now on comes too late.
+    pub(super) is_prepared: bool,
     pub(super) write_conflicts: Vec<WriteConflict>,
     /// Whether the next write adds no write conflict range.
     pub(super) is_next_write_silent: bool,
@@ -77,6 +84,8 @@ pub(super) struct State<S> {
     pub(super) committed_version: Option<Version>,
     /// The reads that were hit, after a conflict that was to be reported.
     pub(super) conflicting: Vec<(KeyspaceId, KeyRange)>,
+    /// What was written among the special keys.
+    pub(super) special: SpecialWrites,
     pub(super) retries: Retries,
     /// When the timeout's clock began.
     pub(super) began: Instant,
@@ -98,6 +107,9 @@ impl<S: Snapshot> State<S> {
             read_conflicts: ReadConflicts::default(),
             under_way: UnderWay::new(),
             next_read: 0,
+            pending_reads: 0,
+            awaits_reads: false,
+            is_prepared: false,
             write_conflicts: Vec::new(),
             is_next_write_silent: false,
             size: 0,
@@ -106,6 +118,7 @@ impl<S: Snapshot> State<S> {
             stamps: Vec::new(),
             committed_version: None,
             conflicting: Vec::new(),
+            special: SpecialWrites::default(),
             retries: Retries::default(),
             began: Instant::now(),
         }

@@ -21,7 +21,7 @@ impl<B: Backend> Transaction<B> {
 impl<B: Backend> SnapshotReads<B> {
     /// Reads a key.
     pub async fn get(&self, key: impl IntoBytes) -> Result<Option<Bytes>, Error> {
-        self.0.read_value(key.into_bytes(), true).await.map(|(_, value)| value)
+        self.0.read(key.into_bytes(), true).await
     }
 
     /// Resolves a key selector.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use plinth_protocol::{Error, ErrorCode, KeyspaceId, Mutation, MutationOp, Version};
 use tokio::sync::Notify;
 
-use super::Transaction;
+use super::{Transaction, guard::Deadline};
 use crate::{Backend, IntoBytes, database::WatchPermit, lock::lock};
 
 /// How a watch stands.
@@ -94,6 +94,7 @@ impl WatchSlot {
 pub struct Watch<B: Backend> {
     backend: B,
     shared: Arc<Shared>,
+    deadline: Deadline<B>,
     _permit: WatchPermit,
 }
 
@@ -111,7 +112,7 @@ impl<B: Backend> Watch<B> {
             let notified = self.shared.changed.notified();
             let stage = lock(&self.shared.stage).clone();
             match stage {
-                Stage::Waiting => notified.await,
+                Stage::Waiting => self.deadline.guard(notified).await,
                 Stage::Fired => return Ok(()),
                 Stage::Active(version) => break version,
                 Stage::Failed(error) => return Err(error),
@@ -158,6 +159,7 @@ impl<B: Backend> Transaction<B> {
         }
         state.watches.push(WatchSlot(Arc::clone(&shared)));
         drop(state);
-        Ok(Watch { backend: self.database().backend().clone(), shared, _permit: permit })
+        let (backend, deadline) = (self.backend().clone(), self.watched_deadline());
+        Ok(Watch { backend, shared, deadline, _permit: permit })
     }
 }

@@ -8,6 +8,7 @@ use plinth_protocol::{
 
 use super::{
     Transaction,
+    special_keys::{SPECIAL_KEYS_END, is_special},
     state::{METADATA_VERSION_KEY, State},
 };
 use crate::{Backend, IntoBytes};
@@ -26,6 +27,10 @@ impl<B: Backend> Transaction<B> {
             self.refuse(metadata_version_form());
             return;
         }
+        if self.writes_special_keys(&key) {
+            self.set_special_key(key, value);
+            return;
+        }
         self.write(|state| {
             self.check_key(state, &key)?;
             self.check_value(&value)?;
@@ -36,6 +41,10 @@ impl<B: Backend> Transaction<B> {
     /// Removes `key`, if it is there.
     pub fn clear(&self, key: impl IntoBytes) {
         let key = key.into_bytes();
+        if self.writes_special_keys(&key) {
+            self.clear_special_keys(&KeyRange::point(&key));
+            return;
+        }
         self.write(|state| {
             if key.as_ref() >= state.max_write_key() {
                 return Err(outside(&key));
@@ -50,6 +59,10 @@ impl<B: Backend> Transaction<B> {
         let (begin, end) = (begin.into_bytes(), end.into_bytes());
         if begin > end {
             self.refuse(inverted(&begin, &end));
+            return;
+        }
+        if self.writes_special_keys(&begin) && end.as_ref() <= SPECIAL_KEYS_END {
+            self.clear_special_keys(&KeyRange { begin, end });
             return;
         }
         self.write(|state| {
@@ -195,6 +208,11 @@ impl<B: Backend> Transaction<B> {
         }
         let read_version = state.read_version();
         state.writes.push(mutation, read_version);
+    }
+
+    /// Whether a write to `key` goes to the special keys.
+    fn writes_special_keys(&self, key: &[u8]) -> bool {
+        is_special(key) && self.state().options.api_version.has_special_key_writes()
     }
 
     pub(super) fn is_metadata_version(&self, key: &[u8]) -> bool {
