@@ -13,7 +13,7 @@ use plinth_client::{
 
 use crate::{
     abi::{FdbError, bytes, guarded, guarded_error, number, put},
-    network, options,
+    network, options, trace,
     transaction::FdbTransaction,
 };
 
@@ -27,9 +27,11 @@ impl FdbDatabase {
     /// The database at an address. Nothing is connected before the first operation, which waits for
     /// the server as long as it takes.
     pub(crate) fn at(address: ServerAddress) -> Self {
-        let options = ConnectOptions { waits_for_server: true, ..ConnectOptions::at(address) };
         let api_version = ApiVersion(u16::try_from(network::api_version()).unwrap_or_default());
-        let defaults = TransactionOptions { api_version, ..TransactionOptions::default() };
+        let mut defaults = TransactionOptions { api_version, ..TransactionOptions::default() };
+        network::settings().apply(&mut defaults);
+        trace::event("DatabaseCreated", &[("Address", &address.to_string())]);
+        let options = ConnectOptions { waits_for_server: true, ..ConnectOptions::at(address) };
         let database = Database::new(TcpBackend::lazy(options)).with_defaults(defaults);
         Self { database }
     }

@@ -12,7 +12,8 @@
 //! - `database`, `transaction`: the handles; thin, as all semantics is `plinth-client`'s. `cluster`:
 //!   the way to a database of old API versions. `tenant`, `unsupported`: what this server has not.
 //! - `options`: numbers, values and effects of options.
-//! - `errors`: texts, predicates, and what our own codes are called. `status`: what a database tells.
+//! - `errors`: texts, predicates, and what our own codes are called. `status`: what a database tells; `trace`: what
+//!   the client writes down of itself.
 //! - `layout`: the structs that C reads; `abi`: how bytes, errors and panics cross the border or don't.
 //!
 //! A call begins on the caller's thread: whatever needs no answer is done when it returns, and calls
@@ -25,10 +26,12 @@ pub mod cluster;
 pub mod database;
 pub mod errors;
 pub mod future;
+mod json;
 pub mod layout;
 pub mod network;
 mod options;
 pub mod status;
 pub mod tenant;
+mod trace;
 pub mod transaction;
 pub mod unsupported;

@@ -23,7 +23,8 @@ use tokio::{
 
 use crate::{
     abi::{FdbError, bytes, code, guarded, guarded_error, number},
-    options,
+    options::{self, settings::Settings},
+    trace,
 };
 
 /// `network_not_setup`: also what calls answer that need the network before it is there.
@@ -44,7 +45,8 @@ const API_VERSION_MAX: c_int = 800;
 const BUSYNESS_PERIOD: Duration = Duration::from_secs(1);
 
 static API_VERSION: AtomicI32 = AtomicI32::new(0);
-static NETWORK: Mutex<Network> = Mutex::new(Network { phase: Phase::NotSetUp, hooks: Vec::new() });
+static NETWORK: Mutex<Network> =
+    Mutex::new(Network { phase: Phase::NotSetUp, settings: Settings::new(), hooks: Vec::new() });
 /// The way to the runtime, once it is set up.
 static HANDLE: OnceLock<Handle> = OnceLock::new();
 /// The busy share of the last period, as the bits of an `f64`.
@@ -56,6 +58,8 @@ thread_local! {
 
 struct Network {
     phase: Phase,
+    /// What the program and the environment want it to be like.
+    settings: Settings,
     hooks: Vec<Hook>,
 }
 
@@ -121,6 +125,11 @@ async fn measure_busyness() {
     }
 }
 
+/// What the options of the network have asked for.
+pub(crate) fn settings() -> Settings {
+    network().settings.clone()
+}
+
 /// Whether this is the network thread, which must not wait for itself.
 pub(crate) fn is_network_thread() -> bool {
     IS_NETWORK_THREAD.get()
@@ -172,13 +181,12 @@ pub unsafe extern "C" fn fdb_network_set_option(
         require_api_version()?;
         // SAFETY: by this function's contract.
         let value = unsafe { bytes(value, value_length) };
-        let network = network();
-        options::network::check(option, &value).map_err(|error| number(&error))?;
+        let mut network = network();
         let is_late = !matches!(network.phase, Phase::NotSetUp);
         if is_late && !options::network::may_be_late(option) {
             return Err(code(ErrorCode::INVALID_OPTION));
         }
-        Ok(())
+        network.settings.set(option, &value).map_err(|error| number(&error))
     })
 }
 
@@ -191,6 +199,7 @@ pub extern "C" fn fdb_setup_network() -> FdbError {
         if !matches!(network.phase, Phase::NotSetUp) {
             return Err(ALREADY_SET_UP);
         }
+        options::environment::load(&mut network.settings)?;
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
@@ -198,6 +207,9 @@ pub extern "C" fn fdb_setup_network() -> FdbError {
         HANDLE.get_or_init(|| runtime.handle().clone());
         runtime.spawn(measure_busyness());
         network.phase = Phase::SetUp { runtime, stop: Arc::new(Notify::new()) };
+        trace::begin(&network.settings.trace);
+        let (version, api_version) = (env!("CARGO_PKG_VERSION"), api_version().to_string());
+        trace::event("ClientStart", &[("Plinth", version), ("ApiVersion", &api_version)]);
         Ok(())
     })
 }
@@ -235,6 +247,8 @@ pub extern "C" fn fdb_run_network() -> FdbError {
         for hook in &hooks {
             guarded((), || hook.call());
         }
+        trace::event("ClientStop", &[]);
+        trace::end();
         IS_NETWORK_THREAD.set(false);
         Ok(())
     })

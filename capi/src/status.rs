@@ -2,18 +2,18 @@
 
 use std::{
     ffi::{c_char, c_int},
-    fmt::Write as _,
     time::Duration,
 };
 
 use bytes::Bytes;
-use plinth_client::{ErrorCode, TcpBackend};
+use plinth_client::{ClusterFile, ErrorCode, ServerAddress, TcpBackend};
 use tokio::time::timeout;
 
 use crate::{
     abi::{FdbBool, FdbError, bytes, code, guarded},
     database::FdbDatabase,
     future::{Answer, FdbFuture, OnCancel, failed, ready, start},
+    json::quoted,
 };
 
 /// The protocol version of FoundationDB 7.3, which this library stands in for.
@@ -85,7 +85,7 @@ pub unsafe extern "C" fn fdb_database_get_client_status(
 }
 
 fn describe(backend: &TcpBackend, failure: Option<ErrorCode>) -> String {
-    let record = quoted(&backend.options().address.to_string());
+    let record = quoted(&connection_record(&backend.options().address));
     let healthy = failure.is_none();
     let connections = u8::from(healthy);
     let error = failure.map_or(0, crate::errors::foreign);
@@ -102,19 +102,14 @@ fn describe(backend: &TcpBackend, failure: Option<ErrorCode>) -> String {
     )
 }
 
-/// A string of JSON.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from('"');
-    for char in text.chars() {
-        match char {
-            '"' | '\\' => quoted.extend(['\\', char]),
-            // Writing to a string can't fail.
-            char if char < ' ' => drop(write!(quoted, "\\u{:04x}", u32::from(char))),
-            char => quoted.push(char),
-        }
+/// What the cluster file holds, if it can be read, or where it is.
+fn connection_record(address: &ServerAddress) -> String {
+    if let ServerAddress::ClusterFile(path) = address {
+        let path = path.clone().unwrap_or_else(ClusterFile::default_path);
+        ClusterFile::read(&path).map_or_else(|_| address.to_string(), |file| file.to_string())
+    } else {
+        address.to_string()
     }
-    quoted.push('"');
-    quoted
 }
 
 /// Would start a server process again: this one can't, as its own supervisor does that. Says that
@@ -161,14 +156,4 @@ pub unsafe extern "C" fn fdb_database_create_snapshot(
         Some(ready(Err(if is_id { SNAPSHOT_COMMAND_NOT_ALLOWED } else { SNAPSHOT_ID_INVALID })))
     })
     .unwrap_or_else(failed)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn strings_of_json_are_quoted() {
-        assert_eq!(quoted("a\"b\\c\n"), r#""a\"b\\c\u000a""#);
-    }
 }

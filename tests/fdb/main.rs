@@ -10,5 +10,6 @@ mod abuse;
 mod c;
 mod ffi;
 mod headers;
+mod lifecycle;
 mod support;
 mod symbols;

@@ -112,19 +112,30 @@ impl FdbFuture {
         if callbacks.is_empty() {
             return;
         }
+        let calls = Calls { future: Arc::clone(self), callbacks };
         // The program may hold a lock that its callback takes.
         match network::handle() {
-            Some(runtime) => {
-                let future = Arc::clone(self);
-                runtime.spawn(async move { future.call(callbacks) });
-            }
-            None => self.call(callbacks),
+            Some(runtime) => drop(runtime.spawn(async move { drop(calls) })),
+            None => drop(calls),
         }
     }
 
     /// Hands the future to the program.
     fn into_raw(self: Arc<Self>) -> *mut Self {
         Arc::into_raw(self).cast_mut()
+    }
+}
+
+/// Callbacks that are still to be called. They are, even if the network ends before its turn: a
+/// program may wait for them.
+struct Calls {
+    future: Arc<FdbFuture>,
+    callbacks: Vec<Callback>,
+}
+
+impl Drop for Calls {
+    fn drop(&mut self) {
+        self.future.call(std::mem::take(&mut self.callbacks));
     }
 }
 

@@ -9,7 +9,9 @@ use std::ops::RangeInclusive;
 use plinth_client::{Error, ErrorCode};
 
 pub(crate) mod database;
+pub(crate) mod environment;
 pub(crate) mod network;
+pub(crate) mod settings;
 pub(crate) mod transaction;
 
 /// The number that an option's value holds: 8 bytes, little-endian.

@@ -96,6 +96,14 @@ pub(crate) fn may_be_late(code: c_int) -> bool {
     (80..=83).contains(&code)
 }
 
+/// The options that the environment may set: number, name, whether the value is a number.
+pub(super) fn named() -> impl Iterator<Item = (c_int, &'static str, bool)> {
+    let is_for_users = |(code, ..): &&(c_int, &str, Kind)| *code < 1000;
+    TABLE.iter().filter(is_for_users).map(|(code, name, kind)| {
+        (*code, *name, matches!(kind, Kind::Int | Kind::Percent | Kind::Threads))
+    })
+}
+
 /// Makes sure that there is such an option and that the value is one of its.
 pub(crate) fn check(code: c_int, value: &[u8]) -> Result<(), Error> {
     let at = TABLE.binary_search_by_key(&code, |(code, ..)| *code);

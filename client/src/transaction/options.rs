@@ -62,6 +62,8 @@ pub struct TransactionOptions {
     pub timeout: Option<Duration>,
     /// How often `on_error` may say "try again".
     pub retry_limit: Option<u32>,
+    /// The first wait of `on_error` is a random part of this; each further one of twice the last.
+    pub first_retry_delay: Duration,
     /// The most that `on_error` waits.
     pub max_retry_delay: Duration,
     /// The most bytes it may come to; no more than the backend's own limit.
@@ -109,6 +111,7 @@ impl Default for TransactionOptions {
             api_version: ApiVersion::NEWEST,
             timeout: None,
             retry_limit: None,
+            first_retry_delay: Duration::from_millis(10),
             max_retry_delay: Duration::from_secs(1),
             size_limit: None,
             read_your_writes: true,

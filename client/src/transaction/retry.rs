@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use plinth_protocol::{Error, ErrorCode};
 
-use super::{Transaction, state::State};
-use crate::{ApiVersion, Backend};
+use super::{Transaction, TransactionOptions, state::State};
+use crate::Backend;
 
-/// The first wait is a random part of this; each further one of twice the last.
-const FIRST_DELAY: Duration = Duration::from_millis(10);
+/// How long to wait before a read at another version: the one that was used is too old or too new.
+const VERSION_DELAY: Duration = Duration::from_millis(10);
 /// A server that has no room for more commits is given more time than a conflict needs.
 const OVERLOAD_DELAY_MAX: Duration = Duration::from_secs(30);
 
@@ -17,16 +17,11 @@ const SUCCESS: ErrorCode = ErrorCode(0);
 
 /// How often a transaction was tried, and how long the next wait may be. Outlives every try, and
 /// ends with an explicit reset.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Retries {
     count: u32,
-    delay: Duration,
-}
-
-impl Default for Retries {
-    fn default() -> Self {
-        Self { count: 0, delay: FIRST_DELAY }
-    }
+    /// The most that the next wait may be, from the second on.
+    delay: Option<Duration>,
 }
 
 /// How long to wait before the next try.
@@ -39,37 +34,33 @@ enum Wait {
 
 impl Retries {
     /// Whether and after which wait to try again.
-    fn next(
-        &mut self,
-        code: ErrorCode,
-        api_version: ApiVersion,
-        limit: Option<u32>,
-        delay_max: Duration,
-    ) -> Option<Wait> {
-        let is_last = limit.is_some_and(|limit| self.count >= limit);
+    fn next(&mut self, code: ErrorCode, options: &TransactionOptions) -> Option<Wait> {
+        let (api_version, delay_max) = (options.api_version, options.max_retry_delay);
+        let is_last = options.retry_limit.is_some_and(|limit| self.count >= limit);
         self.count = self.count.saturating_add(1);
         if is_last {
             return None;
         }
         match code {
             ErrorCode::TRANSACTION_TOO_OLD | ErrorCode::FUTURE_VERSION => {
-                Some(Wait::Exactly(FIRST_DELAY.min(delay_max)))
+                Some(Wait::Exactly(VERSION_DELAY.min(delay_max)))
             }
             ErrorCode::CLUSTER_VERSION_CHANGED => Some(Wait::Exactly(Duration::ZERO)),
             ErrorCode::COMMIT_OVERLOADED
             | ErrorCode::READ_VERSION_OVERLOADED
-            | ErrorCode::DISK_FULL => Some(self.back_off(OVERLOAD_DELAY_MAX)),
+            | ErrorCode::DISK_FULL => Some(self.back_off(options, OVERLOAD_DELAY_MAX)),
             code if code.is_retryable() || api_version.is_retryable(code) => {
-                Some(self.back_off(delay_max))
+                Some(self.back_off(options, delay_max))
             }
             _ => None,
         }
     }
 
-    fn back_off(&mut self, delay_max: Duration) -> Wait {
-        let delay = self.delay.min(delay_max);
-        self.delay = self.delay.saturating_mul(2).min(delay_max.max(FIRST_DELAY));
-        Wait::BackOff(delay)
+    fn back_off(&mut self, options: &TransactionOptions, delay_max: Duration) -> Wait {
+        let first = options.first_retry_delay;
+        let delay = self.delay.unwrap_or(first);
+        self.delay = Some(delay.saturating_mul(2).min(delay_max.max(first)));
+        Wait::BackOff(delay.min(delay_max))
     }
 }
 
@@ -88,10 +79,10 @@ impl<B: Backend> Transaction<B> {
             if let Some(ended) = &state.ended {
                 return Err(ended.clone());
             }
-            let (limit, delay_max) = (state.options.retry_limit, state.options.max_retry_delay);
-            let api_version = state.options.api_version;
-            let is_over_limit = limit.is_some_and(|limit| state.retries.count >= limit);
-            let Some(wait) = state.retries.next(error.code, api_version, limit, delay_max) else {
+            let State { options, retries, .. } = &mut *state;
+            let api_version = options.api_version;
+            let is_over_limit = options.retry_limit.is_some_and(|limit| retries.count >= limit);
+            let Some(wait) = retries.next(error.code, options) else {
                 if error.code == SUCCESS && !is_over_limit {
                     error = ErrorCode::CLIENT_INVALID_OPERATION.into();
                 }
@@ -173,8 +164,11 @@ mod tests {
     #[test]
     fn the_back_off_doubles_up_to_its_limit() {
         let mut retries = Retries::default();
-        let max = Duration::from_millis(35);
-        let mut next = |code| delay(retries.next(code, ApiVersion::NEWEST, None, max));
+        let options = TransactionOptions {
+            max_retry_delay: Duration::from_millis(35),
+            ..TransactionOptions::default()
+        };
+        let mut next = |code| delay(retries.next(code, &options));
         assert_eq!(next(ErrorCode::NOT_COMMITTED), Some((true, 10)));
         assert_eq!(next(ErrorCode::NOT_COMMITTED), Some((true, 20)));
         assert_eq!(next(ErrorCode::TRANSACTION_TOO_OLD), Some((false, 10)));
@@ -184,10 +178,23 @@ mod tests {
     }
 
     #[test]
+    fn the_first_delay_can_be_set_even_beyond_the_greatest() {
+        let mut retries = Retries::default();
+        let mut options = TransactionOptions {
+            first_retry_delay: Duration::from_millis(3),
+            ..TransactionOptions::default()
+        };
+        assert_eq!(delay(retries.next(ErrorCode::NOT_COMMITTED, &options)), Some((true, 3)));
+        assert_eq!(delay(retries.next(ErrorCode::NOT_COMMITTED, &options)), Some((true, 6)));
+        options.max_retry_delay = Duration::ZERO;
+        assert_eq!(delay(retries.next(ErrorCode::NOT_COMMITTED, &options)), Some((true, 0)));
+    }
+
+    #[test]
     fn every_call_counts_against_the_limit() {
         let mut retries = Retries::default();
-        let max = Duration::from_secs(1);
-        let mut next = |code| retries.next(code, ApiVersion::NEWEST, Some(2), max);
+        let options = TransactionOptions { retry_limit: Some(2), ..TransactionOptions::default() };
+        let mut next = |code| retries.next(code, &options);
         assert!(next(ErrorCode::NOT_COMMITTED).is_some());
         assert!(next(ErrorCode::KEY_TOO_LARGE).is_none());
         assert!(next(ErrorCode::NOT_COMMITTED).is_none());
