@@ -15,6 +15,13 @@ use crate::{Backend, Snapshot};
 /// Never written by anybody.
 const PRIVATE_KEY: &[u8] = b"\xFF/SC/";
 
+/// Whether a commit lets the reads that are under way end first.
+#[derive(Clone, Copy)]
+enum AwaitsReads {
+    Yes,
+    No,
+}
+
 impl<B: Backend> Transaction<B> {
     /// Commits: the version, or `None` if the transaction has written nothing. Uses the transaction
     /// up; [`Transaction::on_error`] or [`Transaction::reset`] begin it again.
@@ -22,7 +29,7 @@ impl<B: Backend> Transaction<B> {
     /// An error with `is_maybe_committed` leaves open what happened; any other says that nothing
     /// did. Dropping the future leaves it open too.
     pub async fn commit(&self) -> Result<Option<Version>, Error> {
-        let generation = self.use_up()?;
+        let generation = self.use_up(AwaitsReads::No)?;
         self.send_commit(generation).await
     }
 
@@ -30,20 +37,25 @@ impl<B: Backend> Transaction<B> {
     /// counts in the conflict check, and if one fails so does the commit. Whoever holds on to a read
     /// without polling it waits for ever.
     pub async fn commit_after_reads(&self) -> Result<Option<Version>, Error> {
-        let generation = self.use_up()?;
-        if let Err(error) = self.reads_done(generation).await {
+        let generation = self.use_up(AwaitsReads::Yes)?;
+        let done = self.reads_done(generation).await;
+        {
             let mut state = self.state();
             state.check_alive(generation)?;
-            state.fail_commit(&error);
-            return Err(error);
+            state.commit_awaits_reads = false;
+            if let Err(error) = done {
+                state.fail_commit(&error);
+                return Err(error);
+            }
         }
         self.send_commit(generation).await
     }
 
     /// From here on the transaction can't be used any more; its generation.
-    fn use_up(&self) -> Result<u64, Error> {
+    fn use_up(&self, awaits_reads: AwaitsReads) -> Result<u64, Error> {
         let mut state = self.admitted()?;
         state.is_used_up = true;
+        state.commit_awaits_reads = matches!(awaits_reads, AwaitsReads::Yes);
         if !state.special.is_empty()
             && let Err(error) = state.special.carry_out()
         {

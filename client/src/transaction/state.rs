@@ -70,6 +70,8 @@ pub(super) struct State<S> {
     pub(super) pending_reads: usize,
     /// Whether someone waits for there to be none.
     pub(super) awaits_reads: bool,
+    /// Whether the commit waits for reads: what they bring still belongs to the transaction.
+    pub(super) commit_awaits_reads: bool,
     /// Whether the commit has taken what it sends: what reads bring from now on comes too late.
     pub(super) is_prepared: bool,
     pub(super) write_conflicts: Vec<WriteConflict>,
@@ -109,6 +111,7 @@ impl<S: Snapshot> State<S> {
             next_read: 0,
             pending_reads: 0,
             awaits_reads: false,
+            commit_awaits_reads: false,
             is_prepared: false,
             write_conflicts: Vec::new(),
             is_next_write_silent: false,

@@ -131,7 +131,8 @@ impl<B: Backend> Transaction<B> {
     /// is another than the one this transaction sees. Reads the key, as [`Transaction::get`] does.
     pub async fn watch(&self, key: impl IntoBytes) -> Result<Watch<B>, Error> {
         let key = key.into_bytes();
-        {
+        // To a commit that waits for reads this is one until the watch is among those it activates.
+        let _pending = {
             let mut state = self.admitted()?;
             if !state.options.read_your_writes {
                 return Err(ErrorCode::WATCHES_DISABLED.into());
@@ -142,7 +143,8 @@ impl<B: Backend> Transaction<B> {
                 return Err(Error::new(ErrorCode::KEY_TOO_LARGE, text));
             }
             state.is_touched = true;
-        }
+            self.begin_read(&mut state)
+        };
         let permit = self.database().watch_permit()?;
         let (generation, value) = self.read_value(key.clone(), false).await?;
         let shared = Arc::new(Shared {
@@ -154,8 +156,9 @@ impl<B: Backend> Transaction<B> {
         });
         let mut state = self.state();
         state.check_alive(generation)?;
-        if state.is_used_up {
-            return Err(ErrorCode::USED_DURING_COMMIT.into());
+        if state.is_used_up && !state.commit_awaits_reads {
+            let failure = state.read_failure.clone();
+            return Err(failure.unwrap_or_else(|| ErrorCode::USED_DURING_COMMIT.into()));
         }
         state.watches.push(WatchSlot(Arc::clone(&shared)));
         drop(state);

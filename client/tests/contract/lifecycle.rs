@@ -104,6 +104,32 @@ async fn a_commit_after_reads_waits_for_them_and_counts_what_they_read() {
 }
 
 #[tokio::test]
+async fn a_commit_after_reads_activates_the_watches_that_have_begun() {
+    let db = database();
+    for writes in [false, true] {
+        write(&db, "k", "v").await;
+        db.backend().hold_reads();
+        let tx = db.transaction();
+        let watching = tokio::spawn({
+            let tx = tx.clone();
+            async move { tx.watch("k").await?.changed().await }
+        });
+        tokio::task::yield_now().await;
+        if writes {
+            tx.set("other", "v");
+        }
+        let committing = tokio::spawn(async move { tx.commit_after_reads().await });
+        tokio::task::yield_now().await;
+        assert!(!committing.is_finished());
+        db.backend().release_reads();
+        committing.await.unwrap().unwrap();
+        assert!(!watching.is_finished());
+        write(&db, "k", "changed").await;
+        watching.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_commit_fails_with_its_reads() {
     let db = database();
     for waits in [false, true] {
