@@ -57,11 +57,14 @@ pub(super) enum Patience {
     Endless,
 }
 
+/// Tells a database from all others.
+pub(super) type DatabaseId = [u8; 16];
+
 /// What a connection agreed on with its server.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Agreed {
     pub(super) limits: Limits,
-    pub(super) database_id: [u8; 16],
+    pub(super) database_id: DatabaseId,
     pub(super) flags: Flags,
 }
 
@@ -109,6 +112,11 @@ impl Connection {
             wake_driver: Notify::new(),
             room: Notify::new(),
         }
+    }
+
+    /// The database that it leads to.
+    pub(super) fn database_id(&self) -> DatabaseId {
+        self.agreed.database_id
     }
 
     pub(super) fn is_closed(&self) -> bool {

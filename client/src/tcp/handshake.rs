@@ -24,19 +24,21 @@ use super::{
     options::{ConnectOptions, IN_FLIGHT_CEILING},
 };
 
-/// Connects, says hello, and starts the connection's driver.
-pub(super) async fn connect(options: &ConnectOptions) -> Result<Arc<Connection>, Error> {
+/// Connects to this address, says hello, and starts the connection's driver.
+pub(super) async fn connect(
+    options: &ConnectOptions,
+    address: &str,
+) -> Result<Arc<Connection>, Error> {
     let limit = options.connect_timeout;
-    match timeout(limit, establish(options)).await {
+    match timeout(limit, establish(options, address)).await {
         Ok(result) => result,
         Err(_) => Err(unreachable(options, &format!("no hello within {}", seconds(limit)))),
     }
 }
 
-async fn establish(options: &ConnectOptions) -> Result<Arc<Connection>, Error> {
+async fn establish(options: &ConnectOptions, address: &str) -> Result<Arc<Connection>, Error> {
     let failed = |error: std::io::Error| unreachable(options, &error.to_string());
-    let address = options.address.resolve()?;
-    let mut stream = TcpStream::connect(address.as_ref()).await.map_err(failed)?;
+    let mut stream = TcpStream::connect(address).await.map_err(failed)?;
     stream.set_nodelay(true).map_err(failed)?;
 
     let features: &[&'static str] = if options.checksum { &[FEATURE_CHECKSUM] } else { &[] };
@@ -64,7 +66,7 @@ async fn establish(options: &ConnectOptions) -> Result<Arc<Connection>, Error> {
         stream,
         codec: FrameCodec::new(agreed.limits.frame_bytes_max),
         input: buffer,
-        address: Arc::from(address.as_ref()),
+        address: Arc::from(address),
         operation_timeout: options.operation_timeout,
     };
     tokio::spawn(driver.run());

@@ -15,7 +15,9 @@
 //! A read whose answer was lost is asked again: it names its version, so it can't be answered
 //! differently. A commit whose answer was lost is sent again with its idempotency id, which the
 //! server carries out once; without an id, or if the server doesn't come back in time, it fails
-//! with `commit_unknown_result`. Nothing waits longer than the operation timeout, watches excepted.
+//! with `commit_unknown_result`. Nothing waits longer than the operation timeout, watches excepted,
+//! unless it is to wait for the server however long it takes; then what was read before a server came
+//! back with another database is `transaction_too_old`.
 
 mod connection;
 mod driver;
@@ -27,7 +29,7 @@ mod pool;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use connection::{Connection, Patience, Unanswered};
+use connection::{Connection, DatabaseId, Patience, Unanswered};
 pub use options::{ConnectOptions, PORT_DEFAULT, ServerAddress};
 pub use pin::TcpSnapshot;
 use plinth_protocol::{
@@ -148,16 +150,27 @@ impl TcpBackend {
 
     /// Asks what may be asked again.
     async fn call(&self, request: &Request) -> Result<Response, Error> {
+        self.call_at(None, request).await.map(|(response, _)| response)
+    }
+
+    /// The same at a version, which means something in its own database alone; answers which one
+    /// was asked.
+    async fn call_at(
+        &self,
+        at: Option<&TcpSnapshot>,
+        request: &Request,
+    ) -> Result<(Response, DatabaseId), Error> {
         let deadline = self.deadline();
         loop {
             let connection = self.pool.acquire(deadline).await?;
+            at.map_or(Ok(()), |at| at.check(&connection))?;
             let failure = match connection.request(request, Patience::Limited).await {
                 Ok(frame) => match self.understand(&connection, frame) {
                     Err(error) if error.code == ErrorCode::SHUTTING_DOWN => {
                         sleep(SHUTDOWN_DELAY).await;
                         error
                     }
-                    answer => return answer,
+                    answer => return answer.map(|answer| (answer, connection.database_id())),
                 },
                 Err(Unanswered::TimedOut) => self.timed_out(),
                 Err(Unanswered::NotSent(error) | Unanswered::Lost(error)) => error,
@@ -169,24 +182,38 @@ impl TcpBackend {
     }
 
     /// Commits, again and again if the answer is lost and the server can tell a repetition.
-    async fn send_commit(&self, commit: Commit) -> Result<CommitResult, Error> {
+    async fn send_commit(
+        &self,
+        at: Option<&TcpSnapshot>,
+        commit: Commit,
+    ) -> Result<CommitResult, Error> {
         let has_id = commit.idempotency_id.is_some();
         let request = Request::Commit(commit);
         let deadline = self.deadline();
-        let mut may_have_happened = false;
+        // Where it may have happened already.
+        let mut in_doubt: Option<DatabaseId> = None;
         loop {
             let connection = match self.pool.acquire(deadline).await {
                 Ok(connection) => connection,
-                Err(error) if may_have_happened => return Err(unknown_result(&error)),
+                Err(error) if in_doubt.is_some() => return Err(unknown_result(&error)),
                 Err(error) => return Err(error),
             };
+            let checked = at.map_or(Ok(()), |at| at.check(&connection));
+            match in_doubt {
+                None => checked?,
+                // Another database knows nothing of what happened in the one before.
+                Some(tried) if tried != connection.database_id() => {
+                    return Err(unknown_result(&ErrorCode::WRONG_PEER.into()));
+                }
+                Some(_) => {}
+            }
             match connection.request(&request, Patience::Limited).await {
                 Ok(frame) => match self.understand(&connection, frame) {
                     Ok(Response::Commit { result, .. }) => return Ok(result),
                     Ok(other) => return Err(self.unexpected(&other)),
                     Err(error) if error.code == ErrorCode::SHUTTING_DOWN => {
                         if Instant::now() >= deadline {
-                            let unknown = may_have_happened.then(|| unknown_result(&error));
+                            let unknown = in_doubt.map(|_| unknown_result(&error));
                             return Err(unknown.unwrap_or(error));
                         }
                         sleep(SHUTDOWN_DELAY).await;
@@ -194,11 +221,11 @@ impl TcpBackend {
                     Err(error) => return Err(error),
                 },
                 Err(Unanswered::NotSent(_)) if Instant::now() < deadline => {}
-                Err(Unanswered::NotSent(error)) if !may_have_happened => return Err(error),
+                Err(Unanswered::NotSent(error)) if in_doubt.is_none() => return Err(error),
                 Err(Unanswered::Lost(_) | Unanswered::TimedOut)
                     if has_id && Instant::now() < deadline =>
                 {
-                    may_have_happened = true;
+                    in_doubt = Some(connection.database_id());
                 }
                 Err(Unanswered::NotSent(error) | Unanswered::Lost(error)) => {
                     return Err(unknown_result(&error));
@@ -259,13 +286,15 @@ impl Backend for TcpBackend {
     }
 
     fn snapshot_at(&self, version: Version) -> TcpSnapshot {
-        TcpSnapshot::at(version)
+        TcpSnapshot::at(version, None)
     }
 
     async fn read_version(&self) -> Result<TcpSnapshot, Error> {
-        match self.call(&Request::ReadVersion).await? {
-            Response::ReadVersion { version } => Ok(TcpSnapshot::at(version)),
-            other => Err(self.unexpected(&other)),
+        match self.call_at(None, &Request::ReadVersion).await? {
+            (Response::ReadVersion { version }, database) => {
+                Ok(TcpSnapshot::at(version, Some(database)))
+            }
+            (other, _) => Err(self.unexpected(&other)),
         }
     }
 
@@ -280,11 +309,12 @@ impl Backend for TcpBackend {
         key: Bytes,
     ) -> Result<Read<Option<VersionedValue>, TcpSnapshot>, Error> {
         let version = self.place(at).await?;
-        match self.call(&Request::Get { version, keyspace, key }).await? {
-            Response::Get { version, value } => {
-                Ok(Read { value: value.map(settle), snapshot: TcpSnapshot::of(at, version) })
+        match self.call_at(at, &Request::Get { version, keyspace, key }).await? {
+            (Response::Get { version, value }, database) => {
+                let snapshot = TcpSnapshot::of(at, version, database);
+                Ok(Read { value: value.map(settle), snapshot })
             }
-            other => Err(self.unexpected(&other)),
+            (other, _) => Err(self.unexpected(&other)),
         }
     }
 
@@ -296,12 +326,12 @@ impl Backend for TcpBackend {
         end: Bytes,
     ) -> Result<Read<Bytes, TcpSnapshot>, Error> {
         let version = self.place(at).await?;
-        match self.call(&Request::GetKey { version, keyspace, selector, end }).await? {
-            Response::GetKey { version, key, .. } => {
+        match self.call_at(at, &Request::GetKey { version, keyspace, selector, end }).await? {
+            (Response::GetKey { version, key, .. }, database) => {
                 let value = Bytes::copy_from_slice(&key);
-                Ok(Read { value, snapshot: TcpSnapshot::of(at, version) })
+                Ok(Read { value, snapshot: TcpSnapshot::of(at, version, database) })
             }
-            other => Err(self.unexpected(&other)),
+            (other, _) => Err(self.unexpected(&other)),
         }
     }
 
@@ -314,21 +344,21 @@ impl Backend for TcpBackend {
     ) -> Result<Read<RangeChunk, TcpSnapshot>, Error> {
         let version = self.place(at).await?;
         let options = RangeOptions { streams: false, ..options };
-        match self.call(&Request::GetRange { version, keyspace, range, options }).await? {
-            Response::GetRange { version, rows, more, .. } => {
+        match self.call_at(at, &Request::GetRange { version, keyspace, range, options }).await? {
+            (Response::GetRange { version, rows, more, .. }, database) => {
                 let value = RangeChunk { more: more && !rows.is_empty(), rows };
-                Ok(Read { value, snapshot: TcpSnapshot::of(at, version) })
+                Ok(Read { value, snapshot: TcpSnapshot::of(at, version, database) })
             }
-            other => Err(self.unexpected(&other)),
+            (other, _) => Err(self.unexpected(&other)),
         }
     }
 
     async fn commit(
         &self,
-        _at: Option<&TcpSnapshot>,
+        at: Option<&TcpSnapshot>,
         commit: Commit,
     ) -> Result<CommitResult, Error> {
-        self.send_commit(commit).await
+        self.send_commit(at, commit).await
     }
 
     async fn commit_status(&self, idempotency_id: Bytes) -> Result<Option<CommitResult>, Error> {
@@ -346,14 +376,24 @@ impl Backend for TcpBackend {
         value: Option<Bytes>,
     ) -> Result<Version, Error> {
         let request = Request::Watch { version, keyspace, key, value };
+        let mut set_at: Option<DatabaseId> = None;
+        let waits = self.pool.options.waits_for_server;
         loop {
             let connection = self.pool.acquire(self.deadline()).await?;
+            // In another database the value is another one, or may as well be.
+            if *set_at.get_or_insert(connection.database_id()) != connection.database_id() {
+                return Ok(version);
+            }
             // A lost watch is set again: it fires at once if it has missed the change.
             let Ok(frame) = connection.request(&request, Patience::Endless).await else { continue };
             match self.understand(&connection, frame) {
                 Ok(Response::Watch { version }) => return Ok(version),
                 Ok(other) => return Err(self.unexpected(&other)),
                 Err(error) if error.code == ErrorCode::SHUTTING_DOWN => connection.close(&error),
+                // Its transaction was committed in another database.
+                Err(error) if error.code == ErrorCode::FUTURE_VERSION && waits => {
+                    return Ok(version);
+                }
                 Err(error) => return Err(error),
             }
         }

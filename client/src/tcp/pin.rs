@@ -3,15 +3,18 @@
 //! A pin belongs to the connection that it was made on and ends with it. Before a read, a pin whose
 //! connection has broken is made again on another; if its version is gone by then, the read fails
 //! with `transaction_too_old`.
+//!
+//! A version means something in its own database alone. So a snapshot knows which one that is, and
+//! is too old in any other.
 
 use std::sync::{Arc, Mutex};
 
-use plinth_protocol::{Error, Version, request::Request, response::Response};
+use plinth_protocol::{Error, ErrorCode, Version, request::Request, response::Response};
 use tokio::time::Instant;
 
 use super::{
     TcpBackend,
-    connection::{Connection, Patience, Unanswered},
+    connection::{Connection, DatabaseId, Patience, Unanswered},
 };
 use crate::{Snapshot, lock::lock};
 
@@ -19,6 +22,8 @@ use crate::{Snapshot, lock::lock};
 #[derive(Clone, Debug)]
 pub struct TcpSnapshot {
     version: Version,
+    /// The database that has the version; `None` for one that somebody has named.
+    database: Option<DatabaseId>,
     pin: Option<Arc<Pin>>,
 }
 
@@ -42,13 +47,24 @@ impl Snapshot for TcpSnapshot {
 
 impl TcpSnapshot {
     /// A version that nothing keeps readable.
-    pub(super) fn at(version: Version) -> Self {
-        Self { version, pin: None }
+    pub(super) fn at(version: Version, database: Option<DatabaseId>) -> Self {
+        Self { version, database, pin: None }
     }
 
     /// The snapshot of an answer: the one that was asked for, or a new one.
-    pub(super) fn of(asked: Option<&Self>, version: Version) -> Self {
-        asked.cloned().unwrap_or_else(|| Self::at(version))
+    pub(super) fn of(asked: Option<&Self>, version: Version, database: DatabaseId) -> Self {
+        asked.cloned().unwrap_or_else(|| Self::at(version, Some(database)))
+    }
+
+    /// Fails if the connection leads to another database.
+    pub(super) fn check(&self, connection: &Connection) -> Result<(), Error> {
+        match self.database {
+            Some(own) if own != connection.database_id() => Err(Error::new(
+                ErrorCode::TRANSACTION_TOO_OLD,
+                "The server has another database than when this transaction began",
+            )),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -69,9 +85,11 @@ impl TcpBackend {
         &self,
         version: Option<Version>,
     ) -> Result<TcpSnapshot, Error> {
-        let (version, place) = self.make_pin(version).await?;
+        let asked = version.map(|version| TcpSnapshot::at(version, None));
+        let (version, place) = self.make_pin(asked.as_ref()).await?;
+        let database = Some(place.connection.database_id());
         let pin = Pin { place: Mutex::new(place) };
-        Ok(TcpSnapshot { version, pin: Some(Arc::new(pin)) })
+        Ok(TcpSnapshot { version, database, pin: Some(Arc::new(pin)) })
     }
 
     /// The version to read at; its pin is mended first if it has to be.
@@ -80,7 +98,7 @@ impl TcpBackend {
         if let Some(pin) = &snapshot.pin
             && lock(&pin.place).connection.is_closed()
         {
-            let (_, place) = self.make_pin(Some(snapshot.version)).await?;
+            let (_, place) = self.make_pin(Some(snapshot)).await?;
             let mut present = lock(&pin.place);
             if present.connection.is_closed() {
                 *present = place;
@@ -92,11 +110,12 @@ impl TcpBackend {
         Ok(Some(snapshot.version))
     }
 
-    async fn make_pin(&self, version: Option<Version>) -> Result<(Version, Place), Error> {
+    async fn make_pin(&self, at: Option<&TcpSnapshot>) -> Result<(Version, Place), Error> {
         let deadline = self.deadline();
-        let request = Request::Pin { version };
+        let request = Request::Pin { version: at.map(|at| at.version) };
         loop {
             let connection = self.pool.acquire(deadline).await?;
+            at.map_or(Ok(()), |at| at.check(&connection))?;
             match connection.request(&request, Patience::Limited).await {
                 Ok(frame) => match self.understand(&connection, frame)? {
                     Response::Pin { pin, version } => {

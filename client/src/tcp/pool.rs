@@ -2,8 +2,13 @@
 //!
 //! A connection that breaks is made again when somebody needs it: the first who does starts the
 //! task, everybody waits for its result no longer than their own patience. After a failure the next
-//! try waits, longer each time. A server with another database than before is refused: the versions
-//! that transactions hold mean nothing there.
+//! try waits, longer each time. Where the server is, is looked up again each time; if the cluster
+//! file can't be read, it is where it was before.
+//!
+//! A server with another database than before is refused: the versions that transactions hold mean
+//! nothing there. Who waits for the server however long it takes goes on with the other database, as
+//! those who test with one server after the other expect. The old one's connections are closed then,
+//! so that all transactions go to the same.
 
 use std::{
     sync::{
@@ -20,14 +25,14 @@ use tokio::{
 };
 
 use super::{
-    connection::{Agreed, Connection},
+    connection::{Agreed, Connection, DatabaseId},
     handshake::{connect, unreachable},
     options::{ConnectOptions, ServerAddress},
 };
 use crate::lock::lock;
 
 const FIRST_DELAY: Duration = Duration::from_millis(20);
-const DELAY_MAX: Duration = Duration::from_secs(1);
+const DELAY_MAX: Duration = Duration::from_millis(500);
 /// The most connections of one pool.
 const CONNECTIONS_MAX: usize = 64;
 
@@ -35,6 +40,11 @@ const CONNECTIONS_MAX: usize = 64;
 pub(super) struct Pool {
     pub(super) options: ConnectOptions,
     agreed: OnceLock<Agreed>,
+    /// The database that connections lead to. Held while a connection takes its place, so that
+    /// there is only ever one.
+    database: Mutex<Option<DatabaseId>>,
+    /// Where the server was found last.
+    found_at: Mutex<Option<String>>,
     lanes: Vec<Lane>,
     next: AtomicUsize,
 }
@@ -59,11 +69,10 @@ struct LaneState {
 impl Pool {
     /// Connects the first of the connections; the others come when they are needed.
     pub(super) async fn open(options: ConnectOptions) -> Result<Arc<Self>, Error> {
-        let first = connect(&options).await?;
         let pool = Self::new(options);
-        pool.agreed.get_or_init(|| first.agreed);
+        let first = connect(&pool.options, &pool.address()?).await?;
         if let Some(lane) = pool.lanes.first() {
-            lock(&lane.state).connection = Some(first);
+            pool.settle(lane, first)?;
         }
         Ok(pool)
     }
@@ -72,7 +81,14 @@ impl Pool {
     pub(super) fn new(options: ConnectOptions) -> Arc<Self> {
         let lanes = options.connections.clamp(1, CONNECTIONS_MAX);
         let lanes = (0..lanes).map(|_| Lane::new()).collect();
-        Arc::new(Self { options, agreed: OnceLock::new(), lanes, next: AtomicUsize::new(0) })
+        Arc::new(Self {
+            options,
+            agreed: OnceLock::new(),
+            database: Mutex::new(None),
+            found_at: Mutex::new(None),
+            lanes,
+            next: AtomicUsize::new(0),
+        })
     }
 
     pub(super) fn limits(&self) -> Limits {
@@ -102,7 +118,7 @@ impl Pool {
                     state.connection = None;
                 }
                 if let Some(failure) = &state.failure
-                    && is_final(failure)
+                    && self.is_final(failure)
                     && !state.is_connecting
                     && Instant::now() < state.retry_at
                 {
@@ -127,17 +143,59 @@ impl Pool {
         }
     }
 
-    /// Makes sure that a new connection leads to the same database as the earlier ones.
-    fn check(&self, connection: &Connection) -> Result<(), Error> {
-        let agreed = self.agreed.get_or_init(|| connection.agreed);
-        if agreed.database_id == connection.agreed.database_id {
-            return Ok(());
+    /// Where the server is to be found now.
+    fn address(&self) -> Result<String, Error> {
+        let mut found_at = lock(&self.found_at);
+        match (self.options.address.resolve(), &*found_at) {
+            (Ok(address), _) => Ok(found_at.insert(address.into_owned()).clone()),
+            (Err(_), Some(before)) => Ok(before.clone()),
+            (Err(error), None) => Err(error),
         }
-        let address = &self.options.address;
-        let text = format!("The server at {address} has another database than it had before");
-        let error = Error::new(ErrorCode::WRONG_PEER, text);
-        connection.close(&error);
-        Err(error)
+    }
+
+    /// Puts a new connection in its place, if it leads where it may.
+    fn settle(&self, lane: &Lane, connection: Arc<Connection>) -> Result<(), Error> {
+        // Another database's limits may be others; the server knows them, and says so.
+        self.agreed.get_or_init(|| connection.agreed);
+        let mut database = lock(&self.database);
+        let new = connection.database_id();
+        if database.is_some_and(|present| present != new) {
+            let address = &self.options.address;
+            let text = format!("The server at {address} has another database than it had before");
+            let error = Error::new(ErrorCode::WRONG_PEER, text);
+            if !self.options.waits_for_server {
+                connection.close(&error);
+                return Err(error);
+            }
+            for lane in &self.lanes {
+                if let Some(old) = lock(&lane.state).connection.take() {
+                    old.close(&error);
+                }
+            }
+        }
+        *database = Some(new);
+        let mut state = lock(&lane.state);
+        state.connection = Some(connection);
+        state.failure = None;
+        state.delay = FIRST_DELAY;
+        // A server that hangs up at once is not asked again without a break.
+        state.retry_at = Instant::now() + FIRST_DELAY;
+        Ok(())
+    }
+
+    /// Whether waiting won't mend it, or shouldn't: what may be there for a moment only is waited
+    /// for if the server has been there before.
+    fn is_final(&self, error: &Error) -> bool {
+        let may_come_back = self.options.waits_for_server && self.agreed.get().is_some();
+        !may_come_back
+            && matches!(
+                error.code,
+                ErrorCode::WRONG_PEER
+                    | ErrorCode::PROTOCOL_VERSION_UNSUPPORTED
+                    | ErrorCode::UNKNOWN_FEATURE
+                    | ErrorCode::NO_CLUSTER_FILE_FOUND
+                    | ErrorCode::CONNECTION_STRING_INVALID
+            )
     }
 }
 
@@ -169,22 +227,15 @@ async fn connect_lane(pool: Arc<Pool>, index: usize, at: Instant) {
     let Some(lane) = pool.lanes.get(index) else { return };
     let _done = Connecting { lane };
     sleep_until(at).await;
-    let result = connect(&pool.options).await;
-    let result = result.and_then(|connection| pool.check(&connection).map(|()| connection));
-    let mut state = lock(&lane.state);
-    match result {
-        Ok(connection) => {
-            state.connection = Some(connection);
-            state.failure = None;
-            state.delay = FIRST_DELAY;
-            // A server that hangs up at once is not asked again without a break.
-            state.retry_at = Instant::now() + FIRST_DELAY;
-        }
-        Err(error) => {
-            state.failure = Some(error);
-            state.retry_at = Instant::now() + state.delay;
-            state.delay = (state.delay * 2).min(DELAY_MAX);
-        }
+    let connected = match pool.address() {
+        Ok(address) => connect(&pool.options, &address).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = connected.and_then(|connection| pool.settle(lane, connection)) {
+        let mut state = lock(&lane.state);
+        state.failure = Some(error);
+        state.retry_at = Instant::now() + state.delay;
+        state.delay = (state.delay * 2).min(DELAY_MAX);
     }
 }
 
@@ -198,16 +249,4 @@ impl Drop for Connecting<'_> {
         lock(&self.lane.state).is_connecting = false;
         self.lane.changed.notify_waiters();
     }
-}
-
-/// Whether waiting won't mend it.
-fn is_final(error: &Error) -> bool {
-    matches!(
-        error.code,
-        ErrorCode::WRONG_PEER
-            | ErrorCode::PROTOCOL_VERSION_UNSUPPORTED
-            | ErrorCode::UNKNOWN_FEATURE
-            | ErrorCode::NO_CLUSTER_FILE_FOUND
-            | ErrorCode::CONNECTION_STRING_INVALID
-    )
 }
