@@ -51,6 +51,6 @@ pub use plinth_protocol::{
 #[cfg(feature = "tcp")]
 pub use tcp::{ConnectOptions, ServerAddress, TcpBackend};
 pub use transaction::{
-    LockAware, Page, RangeRead, RangeStream, SnapshotReads, SpecialKeys, StreamingMode, SystemKeys,
-    Transaction, TransactionOption, TransactionOptions, Watch,
+    LockAware, MappedPage, MappedRow, Page, RangeRead, RangeStream, SnapshotReads, SpecialKeys,
+    StreamingMode, SystemKeys, Transaction, TransactionOption, TransactionOptions, Watch,
 };

@@ -109,6 +109,8 @@ error_codes! {
         "indices begin at 0 and stay below the number of elements of the row's tuple";
     2032 MAPPER_BAD_RANGE_DESCRIPTOR "mapper_bad_range_decriptor",
         "\"{...}\" must be the last element of the mapper tuple", "move it to the end";
+    2033 MAPPED_RANGE_TOO_LARGE "quick_get_key_values_has_more",
+        "One of the mapped range queries is too large", "read that range by itself";
     2039 MAPPED_RANGE_READS_OWN_WRITES "get_mapped_range_reads_your_writes",
         "getMappedRange tries to read data that were previously written in the transaction",
         "read with a transaction that has not written there";

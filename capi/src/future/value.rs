@@ -60,13 +60,8 @@ pub(crate) struct MappedRow {
 
 impl MappedRow {
     /// A row with what was found for it.
-    #[expect(dead_code, reason = "mapped ranges are not read yet")]
-    pub(crate) fn new(
-        row: KeyValue,
-        begin: KeySelector,
-        end: KeySelector,
-        found: Vec<KeyValue>,
-    ) -> Self {
+    fn new(mapped: plinth_client::MappedRow) -> Self {
+        let plinth_client::MappedRow { row, begin, end, found } = mapped;
         Self { row, begin, end, found: Array::new(found, raw_row) }
     }
 
@@ -123,8 +118,8 @@ impl Answer {
     }
 
     /// Mapped rows as C sees them.
-    #[expect(dead_code, reason = "mapped ranges are not read yet")]
-    pub(crate) fn mapped_rows(rows: Vec<MappedRow>, more: bool) -> Self {
+    pub(crate) fn mapped_rows(rows: Vec<plinth_client::MappedRow>, more: bool) -> Self {
+        let rows = rows.into_iter().map(MappedRow::new).collect();
         Self::MappedRows(Array::new(rows, MappedRow::raw), more)
     }
 }

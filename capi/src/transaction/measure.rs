@@ -5,17 +5,13 @@ use std::{
     sync::atomic::{AtomicI64, Ordering},
 };
 
-use plinth_client::{Backend as _, Error, ErrorCode, KeyRange};
+use plinth_client::{ErrorCode, KeyRange};
 
 use super::{FdbTransaction, cost, future, share};
 use crate::{
     abi::bytes,
     future::{Answer, FdbFuture, OnCancel, ready, start},
-    network,
 };
-
-/// From this API version on addresses have their port.
-const API_VERSION_OF_PORTS: c_int = 630;
 
 /// Costs are counted in pages of this size.
 const COST_PAGE_BYTES: usize = 4096;
@@ -54,14 +50,13 @@ pub unsafe extern "C" fn fdb_transaction_get_addresses_for_key(
         let transaction = unsafe { share(transaction) };
         // SAFETY: by this function's contract.
         let key = unsafe { bytes(key, key_length) };
-        // Fails as other reads do if the transaction has ended.
-        transaction.approximate_size()?;
-        if key.starts_with(b"\xFF\xFF") {
-            return Ok(ready(Ok(Answer::strings(Vec::new()))));
-        }
         Ok(start(OnCancel::End, async move {
-            let address = transaction.database().backend().server_address().await?;
-            let shown = if network::api_version() >= API_VERSION_OF_PORTS {
+            let backend = transaction.database().backend();
+            let address = transaction.ask(backend.server_address()).await?;
+            if key.starts_with(b"\xFF\xFF") {
+                return Ok(Answer::strings(Vec::new()));
+            }
+            let shown = if transaction.shows_ports() {
                 address.to_string()
             } else {
                 address.ip().to_string()
@@ -92,11 +87,8 @@ pub unsafe extern "C" fn fdb_transaction_get_estimated_range_size_bytes(
         let begin = unsafe { bytes(begin, begin_length) };
         // SAFETY: by this function's contract.
         let end = unsafe { bytes(end, end_length) };
-        transaction.approximate_size()?;
-        let range = upright(KeyRange { begin, end })?;
         Ok(start(OnCancel::End, async move {
-            let backend = transaction.database().backend();
-            let bytes = backend.estimate_size(transaction.keyspace(), range).await?;
+            let bytes = transaction.estimate_size(KeyRange { begin, end }).await?;
             Ok(Answer::Int64(i64::try_from(bytes).unwrap_or(i64::MAX)))
         }))
     })
@@ -158,15 +150,12 @@ unsafe fn split(
         let begin = unsafe { bytes(begin, begin_length) };
         // SAFETY: by this function's contract.
         let end = unsafe { bytes(end, end_length) };
-        transaction.approximate_size()?;
-        let range = upright(KeyRange { begin, end })?;
         let chunk_bytes =
             u64::try_from(chunk_bytes).map_err(|_| ErrorCode::RANGE_LIMITS_INVALID)?;
         let limit = usize::try_from(limit).map_err(|_| ErrorCode::RANGE_LIMITS_INVALID)?;
         Ok(start(OnCancel::End, async move {
-            let backend = transaction.database().backend();
-            let keyspace = transaction.keyspace();
-            let mut keys = backend.split_points(keyspace, range, chunk_bytes).await?;
+            let range = KeyRange { begin, end };
+            let mut keys = transaction.split_points(range, chunk_bytes).await?;
             keys.truncate(limit);
             Ok(Answer::keys(keys))
         }))
@@ -208,9 +197,4 @@ pub unsafe extern "C" fn fdb_transaction_get_total_cost(
         transaction.approximate_size()?;
         Ok(ready(Ok(Answer::Int64(total))))
     })
-}
-
-/// A range that does not end before it begins.
-fn upright(range: KeyRange) -> Result<KeyRange, Error> {
-    if range.begin > range.end { Err(ErrorCode::INVERTED_RANGE.into()) } else { Ok(range) }
 }

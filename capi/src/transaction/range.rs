@@ -6,8 +6,8 @@ use plinth_client::{Error, ErrorCode, KeySelector, RangeRead, StreamingMode};
 
 use super::{FdbTransaction, cost, future, share};
 use crate::{
-    abi::{FdbBool, bytes, code},
-    future::{Answer, FdbFuture, OnCancel, ready, start},
+    abi::{FdbBool, bytes},
+    future::{Answer, FdbFuture, OnCancel, start},
 };
 
 /// Reads one page of a range between two key selectors.
@@ -113,25 +113,56 @@ pub unsafe extern "C" fn fdb_transaction_get_range_selector(
 /// `transaction` has not been destroyed; the bytes are readable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdb_transaction_get_mapped_range(
-    _transaction: *mut FdbTransaction,
-    _begin: *const u8,
-    _begin_length: c_int,
-    _begin_or_equal: FdbBool,
-    _begin_offset: c_int,
-    _end: *const u8,
-    _end_length: c_int,
-    _end_or_equal: FdbBool,
-    _end_offset: c_int,
-    _mapper: *const u8,
-    _mapper_length: c_int,
-    _limit: c_int,
-    _target_bytes: c_int,
-    _mode: c_int,
-    _iteration: c_int,
-    _snapshot: FdbBool,
-    _reverse: FdbBool,
+    transaction: *mut FdbTransaction,
+    begin: *const u8,
+    begin_length: c_int,
+    begin_or_equal: FdbBool,
+    begin_offset: c_int,
+    end: *const u8,
+    end_length: c_int,
+    end_or_equal: FdbBool,
+    end_offset: c_int,
+    mapper: *const u8,
+    mapper_length: c_int,
+    limit: c_int,
+    target_bytes: c_int,
+    mode: c_int,
+    iteration: c_int,
+    snapshot: FdbBool,
+    reverse: FdbBool,
 ) -> *mut FdbFuture {
-    ready(Err(code(ErrorCode::UNSUPPORTED_OPERATION)))
+    future(|| {
+        // SAFETY: by this function's contract.
+        let cost = unsafe { cost(transaction) };
+        // SAFETY: by this function's contract.
+        let transaction = unsafe { share(transaction) };
+        // SAFETY: by this function's contract.
+        let begin = unsafe { bytes(begin, begin_length) };
+        // SAFETY: by this function's contract.
+        let end = unsafe { bytes(end, end_length) };
+        // SAFETY: by this function's contract.
+        let mapper = unsafe { bytes(mapper, mapper_length) };
+        if snapshot != 0 {
+            return Err(ErrorCode::UNSUPPORTED_OPERATION.into());
+        }
+        let read = RangeRead {
+            rows_max: amount(limit)?,
+            bytes_target: amount(target_bytes)?,
+            mode: streaming_mode(mode)?,
+            iteration: u32::try_from(iteration).unwrap_or(0),
+            reverse: reverse != 0,
+            ..RangeRead::between(
+                KeySelector { key: begin, or_equal: begin_or_equal != 0, offset: begin_offset },
+                KeySelector { key: end, or_equal: end_or_equal != 0, offset: end_offset },
+            )
+        };
+        Ok(start(OnCancel::GoOn, async move {
+            let page = transaction.get_mapped_range(read, mapper).await?;
+            let found = page.rows.iter().flat_map(|row| row.found.iter().chain([&row.row]));
+            cost.count(found.map(|row| row.key.len() + row.value.len()).sum());
+            Ok(Answer::mapped_rows(page.rows, page.more))
+        }))
+    })
 }
 
 /// A limit of rows or bytes: 0 and -1 mean none.

@@ -22,6 +22,8 @@ mod cache;
 mod commit;
 mod conflicts;
 mod guard;
+mod mapped;
+mod measure;
 mod mutate;
 mod options;
 mod overlay;
@@ -40,6 +42,7 @@ mod source;
 mod special_keys;
 mod state;
 mod stream;
+mod system_keys;
 mod view;
 mod watch;
 mod write;
@@ -49,6 +52,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
+pub use mapped::{MappedPage, MappedRow};
 pub use options::{LockAware, SpecialKeys, SystemKeys, TransactionOption, TransactionOptions};
 pub use page::{Page, RangeRead, StreamingMode};
 use plinth_protocol::{Error, KeyspaceId, limits::Limits};

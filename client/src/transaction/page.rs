@@ -17,7 +17,7 @@ use super::{
     segments::Segments,
     selector::fold_or_equal,
     source::Source,
-    special_keys,
+    special_keys, system_keys,
     write::outside,
 };
 use crate::{Backend, IntoBytes, RangeChunk, Snapshot};
@@ -171,6 +171,19 @@ impl<B: Backend> Transaction<B> {
         if special_keys::is_special_range(&read) {
             return self.read_special_page(read, page_bytes).await;
         }
+        if !system_keys::asks_for_shards(&read) {
+            return self.read_stored_page(read, page_bytes, is_snapshot).await;
+        }
+        let page = self.read_stored_page(read.clone(), page_bytes, is_snapshot).await?;
+        Ok(if page.rows.is_empty() { system_keys::shards(read) } else { page })
+    }
+
+    async fn read_stored_page(
+        &self,
+        read: RangeRead,
+        page_bytes: usize,
+        is_snapshot: bool,
+    ) -> Result<Page, Error> {
         let (source, mut read) = {
             let mut state = self.admitted()?;
             for selector in [&read.begin, &read.end] {

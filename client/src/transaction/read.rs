@@ -37,7 +37,9 @@ impl<B: Backend> Transaction<B> {
         if special_keys::is_special(&key) {
             return self.read_special_key(key).await;
         }
-        self.read_value(key, is_snapshot).await.map(|(_, value)| value)
+        let otherwise = self.virtual_value(&key);
+        let (_, value) = self.read_value(key, is_snapshot).await?;
+        Ok(value.or(otherwise))
     }
 
     /// The version that this transaction reads at; the newest, if it hasn't read yet.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use plinth_protocol::{Error, ErrorCode, KeyspaceId, Mutation, MutationOp, Version};
 use tokio::sync::Notify;
 
-use super::{Transaction, guard::Deadline};
+use super::{Transaction, guard::Deadline, write::outside};
 use crate::{Backend, IntoBytes, database::WatchPermit, lock::lock};
 
 /// How a watch stands.
@@ -136,6 +136,9 @@ impl<B: Backend> Transaction<B> {
             let mut state = self.admitted()?;
             if !state.options.read_your_writes {
                 return Err(ErrorCode::WATCHES_DISABLED.into());
+            }
+            if key.as_ref() >= state.max_read_key() && !self.is_metadata_version(&key) {
+                return Err(outside(&key));
             }
             let limit = state.readable_key_bytes_max(&key, &self.limits());
             if key.len() > limit {

@@ -198,7 +198,12 @@ impl<B: Backend> Transaction<B> {
         let is_stamped_key = matches!(op, MutationOp::SetVersionstampedKey { .. });
         state.is_touched = true;
         let (mutation_bytes, conflict_bytes) = sizes(&op);
-        state.count_mutation(mutation_bytes);
+        if matches!(op, MutationOp::Clear { .. }) {
+            // FoundationDB counts the clear of one key as it counts a range.
+            state.count_conflict(mutation_bytes);
+        } else {
+            state.count_mutation(mutation_bytes);
+        }
         if !is_silent && !is_stamped_key {
             state.count_conflict(conflict_bytes);
         }

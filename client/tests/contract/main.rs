@@ -4,9 +4,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod lifecycle;
+mod mapped;
+mod measure;
 mod mutations;
 mod options;
 mod special_keys;
+mod system_keys;
 
 use plinth_client::{
     ApiVersion, Database, Error, ErrorCode, Transaction, TransactionOptions, Version,
