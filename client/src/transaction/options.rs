@@ -80,8 +80,8 @@ pub struct TransactionOptions {
     pub system_keys: SystemKeys,
     /// Whether keys may be a little longer than the limit, as tools that add a prefix need.
     pub raw_access: bool,
-    /// Whether versionstamped values read as they were given, the stamp not filled in, instead of
-    /// failing.
+    /// Whether versionstamped values read as FoundationDB's clients are given them, instead of
+    /// failing: the stamp not filled in, and its offset in four bytes at the end.
     pub bypass_unreadable: bool,
     /// Whether using the transaction during its commit makes the commit fail too.
     pub used_during_commit_protection: bool,

@@ -80,8 +80,10 @@ impl Overlay {
                 let range = possible_keys(key, *offset, floor);
                 self.unreadable.insert(&range.begin, &range.end);
             }
-            MutationOp::SetVersionstampedValue { key, value, .. } => {
-                self.points.insert(key.clone(), Point::Known(Some(value.clone())));
+            MutationOp::SetVersionstampedValue { key, value, offset } => {
+                // What FoundationDB's clients are given: the offset comes after the value.
+                let given = [value.as_ref(), &offset.to_le_bytes()].concat();
+                self.points.insert(key.clone(), Point::Known(Some(given.into())));
                 self.unreadable.insert(key, &key_after(key));
             }
         }

@@ -1,6 +1,6 @@
 //! Atomic operations by number, versionstamps with offsets, the metadata version.
 
-use plinth_client::ErrorCode;
+use plinth_client::{ErrorCode, TransactionOption as Set};
 
 use super::{Tx, code, database, with_version};
 
@@ -53,6 +53,20 @@ async fn the_offset_of_a_stamp_stands_behind_what_gets_it() {
     tx.commit().await.unwrap();
     let expected = [b"xx", &stamp.await.unwrap().0[..], b"y"].concat();
     assert_eq!(db.transaction().get("k").await.unwrap().unwrap(), expected);
+}
+
+#[tokio::test]
+async fn a_value_without_its_stamp_reads_as_it_was_given() {
+    for (version, suffix) in [(510, &[][..]), (520, &[1, 0, 0, 0])] {
+        let tx = with_version(&database(), version).transaction();
+        tx.set_option(Set::BypassUnreadable);
+        let operand = [&[7; 11][..], suffix].concat();
+        tx.mutate(15, "k", operand.clone());
+        let read = tx.get("k").await.unwrap().unwrap();
+        // In the older form the offset was not said.
+        let expected = if suffix.is_empty() { [&operand, &[0; 4][..]].concat() } else { operand };
+        assert_eq!(read, expected, "{version}");
+    }
 }
 
 #[tokio::test]
