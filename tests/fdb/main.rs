@@ -11,5 +11,6 @@ mod c;
 mod ffi;
 mod headers;
 mod lifecycle;
+mod reconnect;
 mod support;
 mod symbols;
