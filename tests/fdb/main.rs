@@ -11,6 +11,7 @@ mod c;
 mod ffi;
 mod headers;
 mod lifecycle;
+mod races;
 mod reconnect;
 mod support;
 mod symbols;

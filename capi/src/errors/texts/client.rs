@@ -117,6 +117,7 @@ pub(super) const TEXTS: &[(FdbError, &CStr)] = &[
     (2134, c"Tenant name cannot begin with \\xff"),
     (2135, c"The database already has keys stored at the prefix allocated for the tenant"),
     (2136, c"Tenants have been disabled in the cluster"),
+    (2137, c"Tenant is not available from this server"),
     (2138, c"Illegal tenant access"),
     (2139, c"Tenant group name cannot begin with \\xff"),
     (2140, c"Tenant configuration is invalid"),
