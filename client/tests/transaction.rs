@@ -226,3 +226,30 @@ async fn a_stream_goes_through_all_pages_in_both_directions() {
     }
     assert_eq!(count, 777);
 }
+
+#[tokio::test]
+async fn a_stored_error_comes_before_the_end_of_the_transaction() {
+    let tx = database().transaction();
+    tx.set(b"\xFF", "outside");
+    tx.cancel();
+    assert_eq!(code(tx.get("a").await), ErrorCode::KEY_OUTSIDE_LEGAL_RANGE);
+    assert_eq!(code(tx.get_read_version().await), ErrorCode::KEY_OUTSIDE_LEGAL_RANGE);
+}
+
+#[tokio::test]
+async fn selectors_with_longest_keys_leave_conflicts_that_a_server_takes() {
+    let db = database();
+    let key_bytes_max = db.limits().key_bytes_max;
+    let too_long = KeySelector::first_greater_than(vec![b'k'; key_bytes_max + 1]);
+    for is_range in [false, true] {
+        let tx = db.transaction();
+        if is_range {
+            let end = KeySelector::first_greater_or_equal("z");
+            tx.get_range(RangeRead::between(too_long.clone(), end)).await.unwrap();
+        } else {
+            tx.get_key(too_long.clone()).await.unwrap();
+        }
+        let [range] = tx.read_conflict_ranges().unwrap().try_into().unwrap();
+        assert_eq!(range.begin.len(), key_bytes_max + 1);
+    }
+}

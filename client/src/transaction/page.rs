@@ -193,8 +193,8 @@ impl<B: Backend> Transaction<B> {
             }
             let limits = self.limits();
             let cut = |selector: KeySelector| {
-                let key = state.cut_end(selector.key, &limits);
-                fold_or_equal(KeySelector { key, ..selector })
+                let folded = fold_or_equal(selector);
+                KeySelector { key: state.cut_end(folded.key, &limits), ..folded }
             };
             let (begin, end) = (cut(read.begin), cut(read.end));
             if begin.offset >= end.offset && begin.key >= end.key {

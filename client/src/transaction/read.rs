@@ -47,7 +47,7 @@ impl<B: Backend> Transaction<B> {
         let generation = {
             let mut state = self.state();
             state.check_deadline();
-            if let Some(error) = state.ended.as_ref().or(state.stored_error.as_ref()) {
+            if let Some(error) = state.stored_error.as_ref().or(state.ended.as_ref()) {
                 return Err(error.clone());
             }
             if let Some(version) = state.read_version() {

@@ -31,8 +31,10 @@ impl<B: Backend> Transaction<B> {
             if selector.key.as_ref() > state.max_read_key() {
                 return Err(outside(&selector.key));
             }
-            let key = state.cut_end(selector.key, &self.limits());
-            let selector = fold_or_equal(KeySelector { key, ..selector });
+            // In this order: what a conflict range can't be longer than holds for the folded key.
+            let folded = fold_or_equal(selector);
+            let key = state.cut_end(folded.key, &self.limits());
+            let selector = KeySelector { key, ..folded };
             (Source::new(self, &mut state, is_snapshot), selector)
         };
         let widest = if selector.offset > 0 {
