@@ -28,7 +28,7 @@ use self::symbols::symbols;
 pub(crate) use self::{
     alone::alone,
     future::Future,
-    transaction::{Range, Transaction},
+    transaction::{Range, Selector, Transaction},
 };
 
 /// The API version of all tests that don't choose one.

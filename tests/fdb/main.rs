@@ -8,10 +8,13 @@
 
 mod abuse;
 mod c;
+mod c_client;
 mod ffi;
+mod golden;
 mod headers;
 mod lifecycle;
 mod races;
 mod reconnect;
+mod stack;
 mod support;
 mod symbols;

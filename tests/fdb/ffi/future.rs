@@ -7,7 +7,9 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
+        mpsc,
     },
+    time::Duration,
 };
 
 use super::{
@@ -100,6 +102,16 @@ impl Future {
         let release = symbols().fdb_future_release_memory();
         // SAFETY: the future is there while `self` is; nobody looks into it, as `self` is borrowed.
         unsafe { release(self.0) }
+    }
+
+    /// Waits no longer than a limit, and says whether it is ready.
+    pub(crate) fn is_ready_within(&self, limit: Duration) -> bool {
+        let (tell, told) = mpsc::channel();
+        self.on_ready(move |_| {
+            // Nobody may wait any more.
+            let _ = tell.send(());
+        });
+        told.recv_timeout(limit).is_ok()
     }
 
     /// Has a function called once when it is ready. The function must not panic.
