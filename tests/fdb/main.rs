@@ -13,6 +13,7 @@ mod ffi;
 mod golden;
 mod headers;
 mod lifecycle;
+mod python;
 mod races;
 mod reconnect;
 mod stack;
