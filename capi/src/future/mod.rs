@@ -11,7 +11,8 @@ mod value;
 
 use std::{
     ffi::c_void,
-    future::Future,
+    future::{Future, poll_fn},
+    pin::Pin,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
@@ -55,7 +56,7 @@ struct State {
     outcome: Option<Result<Answer, FdbError>>,
     is_released: bool,
     callbacks: Vec<Callback>,
-    work: Option<AbortHandle>,
+    work: Option<Ending>,
 }
 
 struct Callback {
@@ -105,10 +106,10 @@ impl FdbFuture {
 
     fn cancel(self: &Arc<Self>) {
         let work = self.state().work.take();
-        let callbacks = self.settle(Err(code(ErrorCode::OPERATION_CANCELLED)));
         if let Some(work) = work {
-            work.abort();
+            work.end();
         }
+        let callbacks = self.settle(Err(code(ErrorCode::OPERATION_CANCELLED)));
         if callbacks.is_empty() {
             return;
         }
@@ -124,6 +125,39 @@ impl FdbFuture {
     fn into_raw(self: Arc<Self>) -> *mut Self {
         Arc::into_raw(self).cast_mut()
     }
+}
+
+/// Work that ends with its future.
+struct Ending {
+    work: SharedWork,
+    task: AbortHandle,
+}
+
+type Work = Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send>>;
+/// Gone when it has ended.
+type SharedWork = Arc<Mutex<Option<Work>>>;
+
+impl Ending {
+    /// Ends the work, and with it what it holds: a cancelled watch makes room for another one before
+    /// anybody hears of it.
+    fn end(self) {
+        drop(taken(&self.work));
+        self.task.abort();
+    }
+}
+
+/// Takes the work out of its place.
+fn taken(work: &SharedWork) -> Option<Work> {
+    work.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// Goes on with work for as long as nobody ends it.
+async fn until_ended(work: SharedWork) -> Result<Answer, Error> {
+    poll_fn(|context| match &mut *work.lock().unwrap_or_else(PoisonError::into_inner) {
+        Some(work) => work.as_mut().poll(context),
+        None => Poll::Ready(Err(ErrorCode::OPERATION_CANCELLED.into())),
+    })
+    .await
 }
 
 /// Callbacks that are still to be called. They are, even if the network ends before its turn: a
@@ -177,14 +211,24 @@ pub(crate) fn start(
     }
     let future = FdbFuture::pending();
     let completion = Completion(Arc::clone(&future));
-    let task = runtime.spawn(async move {
-        let result = work.await;
-        completion.0.complete(outcome(result));
-    });
-    if on_cancel == OnCancel::End {
-        let mut state = future.state();
-        if state.outcome.is_none() {
-            state.work = Some(task.abort_handle());
+    match on_cancel {
+        OnCancel::GoOn => {
+            runtime.spawn(async move {
+                let result = work.await;
+                completion.0.complete(outcome(result));
+            });
+        }
+        OnCancel::End => {
+            let work: SharedWork = Arc::new(Mutex::new(Some(work)));
+            let shared = Arc::clone(&work);
+            let task = runtime.spawn(async move {
+                let result = until_ended(shared).await;
+                completion.0.complete(outcome(result));
+            });
+            let mut state = future.state();
+            if state.outcome.is_none() {
+                state.work = Some(Ending { work, task: task.abort_handle() });
+            }
         }
     }
     future.into_raw()
