@@ -1,4 +1,5 @@
-//! The headers, and the command that installs them with the library.
+//! The headers, the command that installs them with the library, and programs in C that need them
+//! most.
 
 use std::{fs, process::Command};
 
@@ -100,4 +101,21 @@ fn what_is_installed_is_enough_to_build_and_run_a_program() {
     let Some(program) = compile(&directory, "smoke", &flags) else { return };
     let server = Server::start();
     assert_eq!(run(&server, &mut Command::new(&program)), "absent\nhello\n");
+}
+
+#[test]
+fn what_one_server_cannot_mean_fails_as_foundationdbs_does() {
+    let directory = TempDir::new().unwrap();
+    let Some(program) = compile(&directory, "odds", &[]) else { return };
+    let server = Server::start();
+    assert_eq!(run(&server, &mut Command::new(&program)), "");
+}
+
+#[test]
+fn a_program_of_an_old_api_version_finds_its_database_through_a_cluster() {
+    let directory = TempDir::new().unwrap();
+    let Some(program) = compile(&directory, "old", &[]) else { return };
+    let server = Server::start();
+    let expected = "another name: 2013\na version: 1\nan address: 127.0.0.1\n";
+    assert_eq!(run(&server, &mut Command::new(&program)), expected);
 }

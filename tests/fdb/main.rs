@@ -9,6 +9,7 @@
 mod abuse;
 mod c;
 mod c_client;
+mod defaults;
 mod ffi;
 mod golden;
 mod headers;
