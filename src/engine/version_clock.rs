@@ -78,18 +78,19 @@ impl VersionClock {
     }
 
     /// The ceiling to make durable now, if it is time: when half of the way to the last one is
-    /// behind us. Each is named once.
-    pub(crate) fn ceiling_due(&mut self, now_micros: u64) -> Option<Version> {
+    /// behind us.
+    pub(crate) fn ceiling_due(&self, now_micros: u64) -> Option<Version> {
         let present = self.paced(now_micros).max(self.last);
         if self.requested.0.saturating_sub(present.0) >= self.ceiling_ahead / 2 {
             return None;
         }
         let ceiling = Version(present.0.saturating_add(self.ceiling_ahead).min(Version::MAX.0));
-        if ceiling <= self.requested {
-            return None;
-        }
-        self.requested = ceiling;
-        Some(ceiling)
+        (ceiling > self.requested).then_some(ceiling)
+    }
+
+    /// The ceiling that was due is on its way to the log.
+    pub(crate) fn ceiling_sent(&mut self, ceiling: Version) {
+        self.requested = self.requested.max(ceiling);
     }
 }
 
@@ -130,7 +131,10 @@ mod tests {
     fn a_ceiling_is_asked_for_once_and_in_time() {
         let mut clock = VersionClock::new(Version(0), 0, Version(AHEAD), AHEAD);
         assert_eq!(clock.ceiling_due(AHEAD / 2), None);
-        assert_eq!(clock.ceiling_due(AHEAD / 2 + 1), Some(Version(AHEAD / 2 + 1 + AHEAD)));
+        let ceiling = Version(AHEAD / 2 + 1 + AHEAD);
+        assert_eq!(clock.ceiling_due(AHEAD / 2 + 1), Some(ceiling));
+        assert!(clock.ceiling_due(AHEAD / 2 + 2) > Some(ceiling), "it could not be sent");
+        clock.ceiling_sent(ceiling);
         assert_eq!(clock.ceiling_due(AHEAD / 2 + 2), None);
     }
 }

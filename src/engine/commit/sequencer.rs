@@ -123,11 +123,10 @@ impl Sequencer {
     /// Sequences one batch if there is one; waits up to `limit` if something holds it back.
     pub(crate) fn step(&mut self, limit: Duration) -> Step {
         let limit = if self.store_has_work { Duration::ZERO } else { limit };
-        if !self.can_sequence(limit) {
-            self.rest();
-            return Step::Idle;
-        }
-        let gate = self.throttle.pass(&self.shared, &self.writer, limit);
+        let gate = match self.readiness(limit) {
+            Gate::Open => self.throttle.pass(&self.shared, &self.writer, limit),
+            gate => gate,
+        };
         if gate == Gate::Shut {
             self.rest();
             return Step::Idle;
@@ -186,33 +185,39 @@ impl Sequencer {
     }
 
     /// Whether the log keeps up and there are versions for a batch.
-    fn can_sequence(&mut self, limit: Duration) -> bool {
+    fn readiness(&mut self, limit: Duration) -> Gate {
         if self.shared.poison.is_set() {
-            return true;
+            return Gate::Open;
         }
-        if let Some(ceiling) = self.clock.ceiling_due(self.shared.options.clock.monotonic_micros())
-        {
-            self.send_ceiling(ceiling);
-        }
+        let due = self.clock.ceiling_due(self.shared.options.clock.monotonic_micros());
+        let admission = due.map(|ceiling| self.send_ceiling(ceiling));
         let left = self.shared.ceiling().0.saturating_sub(self.clock.last().0);
         let has_versions = left > self.shared.options.batch_items_max as u64;
         let batch_bytes_max = self.shared.options.batch_bytes_max;
         let has_room = |job: &LogJob| has_versions && job.bytes() < batch_bytes_max;
-        self.shared.hand_off.wait_for_room(has_room, limit) && has_versions
+        if !has_versions && matches!(admission, Some(Admission::Full(_))) {
+            // There will be none before there is room on the disk.
+            return Gate::Refuses(ErrorCode::DISK_FULL);
+        }
+        let is_ready = self.shared.hand_off.wait_for_room(has_room, limit) && has_versions;
+        if is_ready { Gate::Open } else { Gate::Shut }
     }
 
     /// Has a ceiling made durable, if the log has room for it; else it is tried again.
-    fn send_ceiling(&mut self, ceiling: Version) {
+    fn send_ceiling(&mut self, ceiling: Version) -> Admission {
         let segments = &self.shared.segments;
-        if !matches!(segments.ask_for_ceiling(), Admission::Room(_)) {
-            return;
+        let admission = segments.ask_for_ceiling();
+        if !matches!(admission, Admission::Room(_)) {
+            return admission;
         }
+        self.clock.ceiling_sent(ceiling);
         let mut job = self.shared.hand_off.reclaim().unwrap_or_default();
         match job.add_ceiling(ceiling) {
             Ok(footprint) => segments.enter(footprint),
             Err(error) => self.shared.fail(&error),
         }
         self.shared.hand_off.put(job, self.wake);
+        admission
     }
 
     /// Nothing waits: the read version moves on by itself, and the store is tidied up.

@@ -101,3 +101,26 @@ fn a_disk_that_fails_to_make_room_does_not_poison() {
     bench.idle(&engine, Duration::from_secs(20));
     blind().set("later", "1").version(&engine);
 }
+
+#[test]
+fn a_log_without_room_for_a_ceiling_refuses_commits_and_goes_on() {
+    let bench = Bench::new();
+    let engine = bench.open();
+    blind().set("a", "1").version(&engine);
+    bench.disk.set_plan(SPACE.parse().unwrap());
+    fill(&bench, &engine);
+    // Longer than there are ceilings.
+    for _ in 0..200 {
+        bench.idle(&engine, Duration::from_mins(1));
+    }
+    let read_version = engine.read_version();
+    bench.idle(&engine, Duration::from_mins(1));
+    assert_eq!(engine.read_version(), read_version, "no versions are left");
+    assert_eq!(blind().set("refused", "1").code(&engine), DISK_FULL);
+    assert_eq!(value(&engine, "a").as_deref(), Some("1"));
+    bench.disk.set_plan("".parse().unwrap());
+    bench.idle(&engine, Duration::from_secs(3));
+    bench.idle(&engine, Duration::from_millis(10));
+    blind().set("later", "1").version(&engine);
+    assert!(engine.read_version() > read_version);
+}
