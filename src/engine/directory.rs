@@ -7,6 +7,7 @@
 //!   log/        the log's segments
 //!   manifest/   which tables count, and the ids of recent commits
 //!   tables/     what is not in memory
+//!   RESERVE     room that a start on a full disk may use; holds nothing
 //! ```
 //!
 //! `IDENTITY` is written first of all, under another name, and renamed when it is durable. So a

@@ -61,7 +61,6 @@ impl Engine {
         let Recovered { shared, writer, log, directory, last } = recover(options)?;
         let shared = Arc::new(shared);
         let sequencer = Sequencer::new(Arc::clone(&shared), writer, last);
-        let directory = Arc::new(directory);
         let segments = log.segments();
         let flush = FlushStage::new(Arc::clone(&shared));
         let compact = CompactStage::new(Arc::clone(&shared));

@@ -6,7 +6,7 @@
 //! of the memtable, and then the log before it may go. An error at any point leaves everything as it
 //! was: the memtable stays, and is flushed again.
 
-use std::{error::Error, fmt, io, ops::ControlFlow, sync::Arc};
+use std::{error::Error, fmt, ops::ControlFlow, sync::Arc};
 
 use plinth_protocol::Version;
 
@@ -34,10 +34,9 @@ pub(in crate::engine) enum FlushError {
 impl FlushError {
     /// Whether there was no space left on the disk.
     pub(in crate::engine) fn is_disk_full(&self) -> bool {
-        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
         match self {
             Self::Table(error) => error.is_disk_full(),
-            Self::Manifest(ManifestError::File(error)) => full.contains(&error.kind()),
+            Self::Manifest(ManifestError::File(error)) => error.is_disk_full(),
             Self::Stopped | Self::Manifest(_) => false,
         }
     }

@@ -29,6 +29,7 @@ pub mod read_error;
 mod reader;
 mod recovery;
 pub mod repair;
+pub(crate) mod reserve;
 mod shared;
 mod stats;
 mod storage_options;

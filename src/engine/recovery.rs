@@ -22,6 +22,7 @@ use super::{
     live_tables::{LiveTables, LiveTablesError, LiveTablesReport},
     manifest::{ManifestError, ManifestOptions, ids::read_ids},
     options::{EngineOptions, Pipeline},
+    reserve::Reserve,
     shared::{Beginning, Shared},
     stats::RecoveryStats,
     store::{Store, StoreOptions, StoreWriter},
@@ -58,6 +59,16 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// Whether there was no space left on the disk.
+    fn is_disk_full(&self) -> bool {
+        match self {
+            Self::Log(error) => error.is_disk_full(),
+            Self::Manifest(ManifestError::File(error)) => error.is_disk_full(),
+            Self::Table(error) => error.is_disk_full(),
+            _ => false,
+        }
+    }
+
     /// The code to tell a client.
     pub fn code(&self) -> ErrorCode {
         match self {
@@ -113,25 +124,47 @@ pub(crate) struct Recovered {
     pub(crate) shared: Shared,
     pub(crate) writer: StoreWriter,
     pub(crate) log: Log,
-    pub(crate) directory: DataDirectory,
+    pub(crate) directory: Arc<DataDirectory>,
     /// Where history ends: versions go on above.
     pub(crate) last: Version,
 }
 
-/// Opens the directory and its tables, replays the log, and reserves versions.
+/// Opens the directory, and what is in it; on a full disk with the room that is kept for that.
 pub(crate) fn recover(options: EngineOptions) -> Result<Recovered, OpenError> {
-    let began_micros = options.clock.monotonic_micros();
     let directory = DataDirectory::open(&options.vfs, &options.directory, options.new_database_id)
         .map_err(OpenError::Directory)?;
+    let directory = Arc::new(directory);
+    match recover_in(options.clone(), &directory, None) {
+        Err(error) if error.is_disk_full() => {
+            let reserve = Reserve::new(&options);
+            if !reserve.release().map_err(ManifestError::File).map_err(OpenError::Manifest)? {
+                return Err(error);
+            }
+            tracing::warn!(%error, path = %reserve.path().display(), "the reserve is used");
+            recover_in(options, &directory, Some(&reserve))
+        }
+        recovered => recovered,
+    }
+}
+
+/// Opens the tables, replays the log, and reserves versions. A reserve that was let go is made again
+/// as soon as what was written anew has taken the place of what it replaces.
+fn recover_in(
+    options: EngineOptions,
+    directory: &Arc<DataDirectory>,
+    released: Option<&Reserve>,
+) -> Result<Recovered, OpenError> {
+    let began_micros = options.clock.monotonic_micros();
     let manifest_options = ManifestOptions {
         database_id: directory.database_id().0,
         seed: options.seed,
         bytes_max: options.storage.manifest_bytes_max,
     };
-    let (live, found) = LiveTables::open(&options.vfs, &directory, manifest_options)?;
+    let (live, found) = LiveTables::open(&options.vfs, directory, manifest_options)?;
     let (tables, orphans) = (found.tables.len() as u64, found.orphans);
     tracing::info!(tables, orphans, manifest = ?found.manifest, "the tables are open");
     let mut replay = Replay::begin(&options, Arc::new(live), &found)?;
+    replay.is_disk_full = released.is_some();
     let (mut log, report) = Log::recover(
         &options.vfs,
         &directory.log_path(),
@@ -146,13 +179,14 @@ pub(crate) fn recover(options: EngineOptions) -> Result<Recovered, OpenError> {
         &mut |record| replay.record(record),
     )
     .map_err(OpenError::Log)?;
-    let (last, ceiling) = replay.finish(&options)?;
-    let mut record = RecordEncoder::default();
-    record
-        .ceiling(ceiling)
-        .and_then(|()| log.append(&mut record))
-        .and_then(|()| log.sync())
-        .map_err(OpenError::Log)?;
+    let (last, ahead) = replay.finish(&options)?;
+    if let Some(reserve) = released
+        && let Err(error) = reserve.make()
+    {
+        // It is tried again later.
+        tracing::warn!(%error, "the next start has no room of its own");
+    }
+    let ceiling = reserve(&mut log, last, ahead).map_err(OpenError::Log)?;
     let Replay { mut writer, store, live, idempotency, mut stats, .. } = replay;
     writer.set_horizon(last);
     stats.tables = tables;
@@ -168,7 +202,21 @@ pub(crate) fn recover(options: EngineOptions) -> Result<Recovered, OpenError> {
     let shared = Shared::new(options, beginning);
     shared.counters.log_bytes.store(log.bytes(), Ordering::Relaxed);
     shared.counters.log_end.store(log.end(), Ordering::Relaxed);
-    Ok(Recovered { shared, writer, log, directory, last })
+    Ok(Recovered { shared, writer, log, directory: Arc::clone(directory), last })
+}
+
+/// Reserves versions up to `ahead`. On a full disk none are, for the time being: then there are reads,
+/// and no commits. Answers up to where versions are reserved.
+fn reserve(log: &mut Log, last: Version, ahead: Version) -> Result<Version, LogError> {
+    if !log.make_room_for_ceiling() {
+        tracing::warn!("there is no room in the log: commits are refused until there is");
+        return Ok(last);
+    }
+    let mut record = RecordEncoder::default();
+    record.ceiling(ahead)?;
+    log.append(&mut record)?;
+    log.sync()?;
+    Ok(ahead)
 }
 
 struct Replay<'a> {
@@ -182,6 +230,8 @@ struct Replay<'a> {
     newest: Version,
     ceiling: Version,
     since_maintenance: usize,
+    /// Memory could not be flushed for want of room, or must not use up what there is.
+    is_disk_full: bool,
     stats: RecoveryStats,
     told_micros: u64,
 }
@@ -222,6 +272,7 @@ impl<'a> Replay<'a> {
             newest: log_start.flushed,
             ceiling: state.ceiling,
             since_maintenance: 0,
+            is_disk_full: false,
             stats: RecoveryStats::default(),
             told_micros: options.clock.monotonic_micros(),
         })
@@ -282,7 +333,8 @@ impl<'a> Replay<'a> {
 
     /// Memory is full. The log stays as it is until all of it is replayed.
     fn flush(&mut self) -> Result<(), LogError> {
-        if !self.writer.rotate() {
+        // Not more than one try: each would write most of a table in vain.
+        if !self.writer.rotate() || self.is_disk_full {
             return Ok(());
         }
         let Some(frozen) = self.store.oldest_frozen() else { return Ok(()) };
@@ -294,9 +346,15 @@ impl<'a> Replay<'a> {
             ceiling: self.ceiling,
             log_start: self.log_start.first_segment,
         };
-        let flushed = flush.run(&frozen, &mut || ControlFlow::Continue(()));
-        flushed.map_err(|error| LogError::Replay { reason: error.to_string() })?;
-        self.stats.flushes += 1;
+        match flush.run(&frozen, &mut || ControlFlow::Continue(())) {
+            Ok(_) => self.stats.flushes += 1,
+            // It fitted into memory before. The background goes on when there is room.
+            Err(error) if error.is_disk_full() => {
+                tracing::warn!(%error, "what is replayed stays in memory");
+                self.is_disk_full = true;
+            }
+            Err(error) => return Err(LogError::Replay { reason: error.to_string() }),
+        }
         drop(frozen);
         self.store.bury();
         Ok(())

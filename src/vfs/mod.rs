@@ -157,6 +157,11 @@ impl VfsError {
     pub fn kind(&self) -> io::ErrorKind {
         self.source.kind()
     }
+
+    /// Whether there was no space left on the disk.
+    pub fn is_disk_full(&self) -> bool {
+        [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded].contains(&self.kind())
+    }
 }
 
 impl fmt::Display for VfsError {

@@ -1,6 +1,8 @@
 //! A disk that is full, and then isn't: on a small file system of its own, where one may be mounted.
 
 use std::{
+    fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -18,6 +20,8 @@ use crate::support::{
 /// Enough for a segment of the log and some tables, and not for the segment's spare.
 const SMALL: &str = "size=96m";
 const LARGE: &str = "size=400m";
+/// Enough for a segment, its spare and the room that a start needs.
+const MEDIUM: &str = "size=260m";
 /// With these, flushes find the disk full before the log does.
 const FLUSHES: [&str; 1] = ["--memtable-bytes=4000000"];
 const VALUE_BYTES: usize = 50_000;
@@ -32,10 +36,10 @@ struct Mount {
 
 impl Mount {
     /// None if this process may not mount anything.
-    fn new() -> Option<Self> {
+    fn new(size: &str) -> Option<Self> {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().to_path_buf();
-        mount(&["-t", "tmpfs", "-o", SMALL, "tmpfs"], &path)
+        mount(&["-t", "tmpfs", "-o", size, "tmpfs"], &path)
             .then_some(Self { path, _directory: directory })
     }
 
@@ -116,7 +120,7 @@ fn memory_without_room_for_tables_refuses_commits_until_there_is_some_and_loses_
 }
 
 fn fill_and_go_on(options: &[&str]) {
-    let Some(mount) = Mount::new() else {
+    let Some(mount) = Mount::new(SMALL) else {
         println!("left out: this process may not mount a small file system");
         return;
     };
@@ -154,6 +158,57 @@ fn fill_and_go_on(options: &[&str]) {
     let mut wire = Wire::connect(server.address).expect("a connection");
     for number in 0..count + 100 {
         assert!(is_there(&mut wire, number), "row {number}: {count} filled the disk");
+    }
+    server.stop();
+}
+
+/// Takes all the room that there is.
+fn fill_with_file(path: &Path) {
+    let mut file = fs::File::create(path).expect("a file");
+    let mut bytes = 1 << 20;
+    while bytes > 0 {
+        match file.write(&vec![7; bytes]) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => bytes /= 2,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn a_server_that_is_killed_on_a_full_disk_starts_again_without_a_free_byte() {
+    let Some(mount) = Mount::new(MEDIUM) else {
+        println!("left out: this process may not mount a small file system");
+        return;
+    };
+    let data = mount.path.join("data");
+    let mut server = Plinth::serve(&data, &[]);
+    let begin = Instant::now();
+    while !data.join("RESERVE").exists() {
+        assert!(begin.elapsed() < PATIENCE, "no room is kept for a start");
+        thread::sleep(Duration::from_millis(20));
+    }
+    fill_with_file(&mount.path.join("filler"));
+    let mut wire = Wire::connect(server.address).expect("a connection");
+    let count = fill(&mut wire);
+    assert!(count > 1000, "{count} commits filled the disk");
+    for more in 0..3 {
+        server.kill();
+        fill_with_file(&mount.path.join(format!("filler {more}")));
+        server = Plinth::serve(&data, &[]);
+        wire = Wire::connect(server.address).expect("a connection");
+        for number in 0..count {
+            assert!(is_there(&mut wire, number), "row {number} of {count}");
+        }
+        assert_eq!(try_commit(&mut wire, count), Err(ErrorCode::DISK_FULL));
+        assert!(data.join("RESERVE").exists(), "it is made again");
+    }
+    mount.grow();
+    let begin = Instant::now();
+    while let Err(code) = try_commit(&mut wire, count) {
+        assert_eq!(code, ErrorCode::DISK_FULL);
+        assert!(begin.elapsed() < SOON, "commits don't go on");
+        thread::sleep(Duration::from_millis(20));
     }
     server.stop();
 }

@@ -5,6 +5,7 @@
 //! restarts and moves.
 
 use std::{
+    io::ErrorKind,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::Path,
 };
@@ -34,16 +35,26 @@ pub(super) fn reachable(listening: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listening.port())
 }
 
-/// Writes the cluster file; if that fails, says what to do.
+/// Writes the cluster file; if that fails, says what to do. A full disk is no reason not to serve: who
+/// knows the address finds the server, and the next start tries again.
 pub(super) fn write(file: &ClusterFile, path: &Path) -> Result<(), String> {
     let shown = path.display();
-    file.write(path).map_err(|error| {
-        format!(
-            "can't write the cluster file {shown}: {error}; it tells clients where the server is, \
-             so let the server write to this directory, and move away what stands in the file's \
-             place"
-        )
-    })?;
+    match file.write(path) {
+        Ok(()) => {}
+        Err(error)
+            if [ErrorKind::StorageFull, ErrorKind::QuotaExceeded].contains(&error.kind()) =>
+        {
+            tracing::warn!(%error, file = %shown, "the cluster file can't be written");
+            return Ok(());
+        }
+        Err(error) => {
+            return Err(format!(
+                "can't write the cluster file {shown}: {error}; it tells clients where the server \
+                 is, so let the server write to this directory, and move away what stands in the \
+                 file's place"
+            ));
+        }
+    }
     let address = file.addresses.join(",");
     tracing::info!(file = %shown, address, "clients of FoundationDB find the server by this file");
     Ok(())

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     engine::{
         background::{CompactStage, CompactStep, FlushStage, FlushStep},
+        reserve::Reserve,
         shared::Shared,
         wal::Keeper,
     },
@@ -165,7 +166,8 @@ impl Threads {
 fn keeper(shared: &Shared) -> Keeper {
     let storage = &shared.options.storage;
     let pauses = (storage.retry_min, storage.retry_max.min(storage.retry_max_urgent));
-    Keeper::new(Arc::clone(&shared.segments), Arc::clone(&shared.options.clock), pauses)
+    let reserve = Reserve::new(&shared.options);
+    Keeper::new(Arc::clone(&shared.segments), Arc::clone(&shared.options.clock), pauses, reserve)
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {

@@ -9,7 +9,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     error::Error,
     fmt,
-    io::ErrorKind,
     ops::ControlFlow,
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
@@ -96,10 +95,9 @@ pub(in crate::engine) enum CompactionError {
 impl CompactionError {
     /// Whether there was no space left on the disk.
     pub(in crate::engine) fn is_disk_full(&self) -> bool {
-        let full = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded];
         match self {
             Self::Table(error) => error.is_disk_full(),
-            Self::Manifest(ManifestError::File(error)) => full.contains(&error.kind()),
+            Self::Manifest(ManifestError::File(error)) => error.is_disk_full(),
             Self::Stopped | Self::Manifest(_) => false,
         }
     }

@@ -1,7 +1,10 @@
 //! What becomes of commits when the disk is full.
 
 use super::*;
-use crate::engine::Stage;
+use crate::{
+    engine::Stage,
+    vfs::sim::{Keep, KeepNames},
+};
 
 const DISK_FULL: u16 = 8042;
 /// What a disk in these tests holds.
@@ -63,8 +66,7 @@ fn nothing_acknowledged_is_lost_by_a_cut_on_a_full_disk() {
     let engine = bench.open();
     bench.disk.set_plan(SPACE.parse().unwrap());
     let taken = fill(&bench, &engine);
-    let disk =
-        bench.disk.after_cut(crate::vfs::sim::Keep::Nothing, crate::vfs::sim::KeepNames::Prefix, 1);
+    let disk = bench.disk.after_cut(Keep::Nothing, KeepNames::Prefix, 1);
     let again = Bench { disk, clock: Arc::clone(&bench.clock) }.open();
     assert_eq!(rows_at(&again, again.read_version()).unwrap().len(), taken);
 }
@@ -102,6 +104,89 @@ fn a_disk_that_fails_to_make_room_does_not_poison() {
     blind().set("later", "1").version(&engine);
 }
 
+/// The plan of a disk with no byte free.
+fn no_space(disk: &SimVfs) -> String {
+    let mut used = 0;
+    for directory in ["/data", "/data/log", "/data/manifest", "/data/tables"] {
+        for name in disk.list(Path::new(directory)).unwrap() {
+            let file = disk.bytes(&Path::new(directory).join(name));
+            used += file.map_or(0, |bytes| bytes.len() as u64);
+        }
+    }
+    format!("space={used}")
+}
+
+/// The same disk after a restart, with no byte free.
+fn full_again(disk: &SimVfs) -> SimVfs {
+    let disk = disk.restart();
+    disk.set_plan(no_space(&disk).parse().unwrap());
+    disk
+}
+
+fn open_full(bench: &mut Bench, options: &EngineOptions) -> Engine {
+    bench.disk = full_again(&bench.disk);
+    let engine =
+        Engine::open(EngineOptions { vfs: Arc::new(bench.disk.clone()), ..options.clone() });
+    let engine = engine.unwrap();
+    settle(&engine);
+    engine
+}
+
+/// Opens on a full disk again and again. Everything is read; commits are refused in the end, and
+/// taken when there is room.
+#[track_caller]
+fn check_starts(bench: &mut Bench, options: &EngineOptions, starts: usize) {
+    let engine = Engine::open(options.clone()).unwrap();
+    settle(&engine);
+    bench.disk.set_plan(SPACE.parse().unwrap());
+    let mut taken = fill(bench, &engine);
+    drop(engine);
+    let mut read_version = Version::ZERO;
+    for start in 0..starts {
+        let engine = open_full(bench, options);
+        assert_eq!(rows_at(&engine, engine.read_version()).unwrap().len(), taken, "{start}");
+        assert!(engine.read_version() >= read_version, "start {start}");
+        read_version = engine.read_version();
+        // The room that the log has left.
+        for _ in 0..600 {
+            match blind().set(&format!("more {taken}"), "1").commit(&engine) {
+                Ok(_) => taken += 1,
+                Err(error) => assert_eq!(error.code.0, DISK_FULL),
+            }
+        }
+        assert_eq!(blind().set("refused", "1").code(&engine), DISK_FULL);
+        assert!(engine.stats().disk_full.is_some() && !engine.is_poisoned());
+    }
+    let engine = open_full(bench, options);
+    bench.disk.set_plan("".parse().unwrap());
+    bench.idle(&engine, Duration::from_secs(3));
+    blind().set("later", "1").version(&engine);
+    bench.idle(&engine, Duration::from_secs(3));
+    assert_eq!(engine.stats().disk_full, None);
+    drop(engine);
+    let engine = open_full(bench, options);
+    assert_eq!(rows_at(&engine, engine.read_version()).unwrap().len(), taken + 1);
+    assert_eq!(value(&engine, "refused"), None);
+}
+
+#[test]
+fn a_database_opens_on_a_full_disk_again_and_again() {
+    let mut bench = Bench::new();
+    let options = bench.options();
+    // More starts than the log has room for ceilings.
+    check_starts(&mut bench, &options, 20);
+}
+
+#[test]
+fn a_database_that_can_not_flush_opens_on_a_full_disk() {
+    let mut bench = Bench::new();
+    let options = bench.small();
+    check_starts(&mut bench, &options, 5);
+    let mut bench = Bench::new();
+    let options = bench.roomy();
+    check_starts(&mut bench, &options, 5);
+}
+
 #[test]
 fn a_log_without_room_for_a_ceiling_refuses_commits_and_goes_on() {
     let bench = Bench::new();
@@ -123,4 +208,38 @@ fn a_log_without_room_for_a_ceiling_refuses_commits_and_goes_on() {
     bench.idle(&engine, Duration::from_millis(10));
     blind().set("later", "1").version(&engine);
     assert!(engine.read_version() > read_version);
+}
+
+#[test]
+fn a_power_cut_while_a_database_opens_on_a_full_disk_loses_nothing() {
+    let bench = Bench::new();
+    let options = bench.small();
+    let engine = Engine::open(options.clone()).unwrap();
+    settle(&engine);
+    bench.disk.set_plan(SPACE.parse().unwrap());
+    let taken = fill(&bench, &engine);
+    drop(engine);
+    let whole = full_again(&bench.disk);
+    let space = no_space(&whole);
+    let open = |disk: &SimVfs| {
+        Engine::open(EngineOptions { vfs: Arc::new(disk.clone()), ..options.clone() })
+    };
+    let calls = {
+        let disk = full_again(&whole);
+        drop(open(&disk).unwrap());
+        disk.calls()
+    };
+    assert!(calls > 5, "{calls}");
+    for call in 1..=calls {
+        for seed in 0..3 {
+            let disk = whole.restart();
+            disk.set_plan(format!("{space} {call}=cut-during").parse().unwrap());
+            drop(open(&disk));
+            let disk = disk.after_cut(Keep::Random, KeepNames::Prefix, seed);
+            disk.set_plan(space.parse().unwrap());
+            let engine = open(&disk).unwrap_or_else(|error| panic!("call {call}: {error}"));
+            let rows = rows_at(&engine, engine.read_version()).unwrap();
+            assert_eq!(rows.len(), taken, "call {call}, seed {seed}");
+        }
+    }
 }

@@ -66,6 +66,7 @@ impl Bench {
                 zero_fill_bytes: 4 << 10,
                 ..LogOptions::default()
             },
+            storage: StorageOptions { manifest_bytes_max: 32 << 10, ..StorageOptions::default() },
             ..EngineOptions::new(Path::new("/data"))
         }
     }
@@ -77,7 +78,7 @@ impl Bench {
                 memtable_bytes: 16 << 10,
                 level0_slow: 1000,
                 level0_stop: 2000,
-                ..StorageOptions::default()
+                ..self.options().storage
             },
             log: LogOptions { segment_bytes: 8 << 10, ..self.options().log },
             ..self.options()

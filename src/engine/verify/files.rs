@@ -10,8 +10,9 @@ use crate::engine::manifest::{
 };
 
 /// What a data directory has, beside directories that a repair has left.
-const KNOWN: [&str; 9] = [
+const KNOWN: [&str; 10] = [
     "LOCK",
+    "RESERVE",
     "IDENTITY",
     "IDENTITY.new",
     "log",

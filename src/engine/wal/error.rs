@@ -157,6 +157,13 @@ impl fmt::Display for LogError {
     }
 }
 
+impl LogError {
+    /// Whether there was no space left on the disk.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        matches!(self, Self::File(error) if error.is_disk_full())
+    }
+}
+
 impl Error for LogError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {

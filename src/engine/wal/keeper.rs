@@ -1,4 +1,5 @@
-//! The keeper of the segments: has a spare ready before the log needs one, and sees to the archive.
+//! The keeper of the segments: has a spare ready before the log needs one, sees to the archive, and
+//! keeps the room that a start needs.
 //!
 //! When that can't be, because the disk is full or fails, it says so and tries again, later and
 //! later; commits are refused meanwhile, once the room that is reserved is used up, and go on by
@@ -7,15 +8,18 @@
 use std::{sync::Arc, time::Duration};
 
 use super::Segments;
-use crate::clock::Clock;
+use crate::{clock::Clock, engine::reserve::Reserve};
 
-/// Makes spares ahead, and archives what is closed. A thread's work, or a step of whoever drives the
+/// Makes spares ahead and the reserve, and archives what is closed. A thread's work, or a step of whoever drives the
 /// pipeline.
 pub(crate) struct Keeper {
     segments: Arc<Segments>,
     clock: Arc<dyn Clock>,
     spares: Pauses,
     archive: Pauses,
+    /// Until it is there.
+    reserve: Option<Reserve>,
+    reserve_tries: Pauses,
 }
 
 /// When something is tried again that has failed.
@@ -61,15 +65,36 @@ impl Keeper {
         segments: Arc<Segments>,
         clock: Arc<dyn Clock>,
         pauses: (Duration, Duration),
+        reserve: Reserve,
     ) -> Self {
-        Self { segments, clock, spares: Pauses::new(pauses), archive: Pauses::new(pauses) }
+        let [spares, archive, reserve_tries] = [(); 3].map(|()| Pauses::new(pauses));
+        Self { segments, clock, spares, archive, reserve: Some(reserve), reserve_tries }
     }
 
     /// Does what is due; false if nothing was.
     pub(crate) fn step(&mut self) -> bool {
         let made = self.make_spare();
         let archived = self.archive_segment();
-        made || archived
+        let reserved = self.make_reserve();
+        made || archived || reserved
+    }
+
+    /// Commits come first: while the log needs room, none is kept for later.
+    fn make_reserve(&mut self) -> bool {
+        let now = self.clock.monotonic_micros();
+        if !self.reserve_tries.until_over(now).is_zero() || !self.segments.is_at_ease() {
+            return false;
+        }
+        let Some(reserve) = &self.reserve else { return false };
+        match reserve.make() {
+            Ok(()) => self.reserve = None,
+            Err(error) => {
+                if self.reserve_tries.failed(now) {
+                    tracing::warn!(%error, "no room can be kept for a start on a full disk");
+                }
+            }
+        }
+        true
     }
 
     fn make_spare(&mut self) -> bool {
@@ -117,13 +142,14 @@ impl Keeper {
     /// Waits for work and does it, until the log is closed.
     pub(crate) fn run(mut self) {
         loop {
+            while self.step() {}
             let now = self.clock.monotonic_micros();
-            let pauses = [self.spares.until_over(now), self.archive.until_over(now)];
+            let tries = [&self.spares, &self.archive, &self.reserve_tries];
+            let pauses = tries.map(|pauses| pauses.until_over(now));
             let limit = pauses.into_iter().filter(|pause| !pause.is_zero()).min();
             if !self.segments.wait_for_work(limit) {
                 return;
             }
-            while self.step() {}
         }
     }
 }

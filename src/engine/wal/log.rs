@@ -158,6 +158,12 @@ impl Log {
         self.segment.capacity.saturating_sub(self.position.next_multiple_of(SECTOR_BYTES))
     }
 
+    /// Whether there is room for a ceiling's record; if not, it is made where that can be.
+    pub(crate) fn make_room_for_ceiling(&self) -> bool {
+        let has_room = self.room_left() >= SECTOR_BYTES || self.segments.stats().spares > 0;
+        has_room || self.segments.make_spare(self.options.segment_bytes).is_ok()
+    }
+
     /// The number of the segment that is appended to.
     pub fn segment_number(&self) -> u64 {
         self.segment.header.number

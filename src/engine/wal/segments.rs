@@ -457,6 +457,12 @@ impl Segments {
         !state.is_closed
     }
 
+    /// Whether the log is open, has all the room that it wants, and could get it when it last did.
+    pub(super) fn is_at_ease(&self) -> bool {
+        let state = self.state.lock();
+        !state.is_closed && state.room.trouble.is_none() && self.due(&state).is_none()
+    }
+
     /// Nothing more is to be made ready.
     pub(crate) fn close(&self) {
         self.state.lock().is_closed = true;
