@@ -35,6 +35,9 @@ const STAGES: [Stage; 7] = [
     Stage::Compact,
 ];
 
+/// In these rounds everything but the markers is cleared.
+const WIDE_CLEARS: [usize; 2] = [36, 46];
+
 pub(crate) const SPACE: KeyspaceId = KeyspaceId::DEFAULT;
 
 /// Opens an engine on a simulated disk, at a time of its own.
@@ -44,7 +47,7 @@ pub(crate) fn open_at(vfs: Arc<dyn Vfs>, clock: &Arc<ManualClock>) -> Result<Eng
         clock: Arc::clone(clock) as _,
         seed: 11,
         pipeline: Pipeline::Manual,
-        window: Duration::from_millis(20),
+        window: Duration::from_millis(6),
         ceiling_ahead: Duration::from_millis(12),
         batch_items_max: 3,
         lowered_sync_interval: Duration::from_millis(3),
@@ -55,11 +58,11 @@ pub(crate) fn open_at(vfs: Arc<dyn Vfs>, clock: &Arc<ManualClock>) -> Result<Eng
         },
         storage: StorageOptions {
             memtable_bytes: 64 << 10,
-            log_bytes_max: 6 << 10,
+            log_bytes_max: 4 << 10,
             level0_tables: 2,
-            level1_bytes: 4 << 10,
+            level1_bytes: 2 << 10,
             level_ratio: 2,
-            table_bytes_max: 4 << 10,
+            table_bytes_max: 2 << 10,
             manifest_bytes_max: 1 << 10,
             retry_min: Duration::from_micros(100),
             retry_max: Duration::from_millis(1),
@@ -241,6 +244,11 @@ impl Script {
             // A commit that is larger than a segment.
             let value = Bytes::from(vec![b'x'; 20 << 10]);
             operations.push(MutationOp::Set { key: self.key(), value });
+        }
+        if WIDE_CLEARS.contains(&round) {
+            // Whole tables that nothing of is read any more.
+            let (begin, end) = (Bytes::from_static(b"key/"), Bytes::from_static(b"key0"));
+            operations.push(MutationOp::ClearRange { begin, end });
         }
         for _ in 0..self.random.below(4) {
             let key = self.key();
