@@ -307,7 +307,7 @@ impl<B: Backend> TextSession<B> {
             apply(&transaction.in_keyspace(self.keyspace), &write);
             match commit(&transaction, is_stamped).await {
                 Ok((version, stamp)) => return Ok(Answer::Done(version, stamp)),
-                Err(error) => transaction.on_error(error).await?,
+                Err(error) => try_again(&transaction, error).await?,
             }
         }
     }
@@ -369,7 +369,7 @@ impl<B: Backend> TextSession<B> {
             };
             match set.await {
                 Ok(watch) => break watch,
-                Err(error) => transaction.on_error(error).await?,
+                Err(error) => try_again(&transaction, error).await?,
             }
         };
         self.follow(key, watch).await;
@@ -404,7 +404,7 @@ impl<B: Backend> TextSession<B> {
             };
             match changed.await {
                 Ok(version) => return Ok(Answer::Done(version, None)),
-                Err(error) => transaction.on_error(error).await?,
+                Err(error) => try_again(&transaction, error).await?,
             }
         }
     }
@@ -451,6 +451,15 @@ fn no_transaction(command: &str) -> Error {
     Error::new(ErrorCode::WRONG_STATE, message)
 }
 
+/// Waits before the next try. Where the time is over meanwhile, the answer is what was in the way, which
+/// says what to do: that the time is over says nothing.
+async fn try_again<B: Backend>(transaction: &Transaction<B>, error: Error) -> Result<(), Error> {
+    match transaction.on_error(error.clone()).await {
+        Err(ended) if ended.code == ErrorCode::TRANSACTION_TIMED_OUT => Err(error),
+        tried => tried,
+    }
+}
+
 /// Commits; where it is wanted, with the versionstamp.
 async fn commit<B: Backend>(
     transaction: &Transaction<B>,
@@ -478,5 +487,30 @@ fn apply<B: Backend>(transaction: &Transaction<B>, write: &MutationOp) {
         MutationOp::SetVersionstampedValue { key, value, offset } => {
             transaction.set_versionstamped_value(key, value, *offset as usize);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use plinth_client::testing::MemoryBackend;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_command_that_runs_out_of_time_says_what_was_in_its_way() {
+        let transaction = Database::new(MemoryBackend::default()).transaction();
+        transaction.set_option(TransactionOption::Timeout(Some(Duration::from_millis(100))));
+        let mut tries = 0;
+        let error = loop {
+            tries += 1;
+            match try_again(&transaction, ErrorCode::DISK_FULL.into()).await {
+                Ok(()) => assert!(tries < 1000, "the time never ends"),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.code, ErrorCode::DISK_FULL);
+        assert!(tries > 1, "it was tried again before");
+        let other = try_again(&transaction, ErrorCode::KEY_TOO_LARGE.into()).await;
+        assert!(other.is_err_and(|error| error.code == ErrorCode::KEY_TOO_LARGE));
     }
 }
