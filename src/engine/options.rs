@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use plinth_protocol::{Durability, limits::Limits};
 
-use super::{StorageOptions, directory::DatabaseId, wal::LogOptions};
+use super::{RecoveryProgress, StorageOptions, directory::DatabaseId, wal::LogOptions};
 use crate::{
     clock::{Clock, SystemClock},
     random::Random,
@@ -70,6 +70,8 @@ pub struct EngineOptions {
     pub log: LogOptions,
     /// When memory goes to tables, and how these are kept.
     pub storage: StorageOptions,
+    /// Says how far opening is, to whoever has kept it.
+    pub recovery_progress: Arc<RecoveryProgress>,
     /// Who drives commits.
     pub pipeline: Pipeline,
     /// The most commits that wait for the sequencer.
@@ -111,6 +113,7 @@ impl EngineOptions {
             new_database_id: DatabaseId(unguessable()),
             log: LogOptions::default(),
             storage: StorageOptions::default(),
+            recovery_progress: Arc::default(),
             pipeline: Pipeline::Threads,
             queue_items_max: 1 << 16,
             queue_bytes_max: 64 << 20,

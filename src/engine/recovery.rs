@@ -173,6 +173,7 @@ fn recover_in(
             seed: options.seed,
             // Driven by hand, everything happens on the caller's thread.
             reads_ahead: options.pipeline == Pipeline::Threads,
+            progress: Arc::clone(&options.recovery_progress),
             ..options.log.clone()
         },
         replay.log_start,

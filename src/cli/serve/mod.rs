@@ -25,6 +25,7 @@ use tracing_subscriber::EnvFilter;
 use self::ephemeral::TemporaryDirectory;
 use super::{
     Exit, complain,
+    progress::megabytes,
     settings::{DurabilitySetting, Settings},
 };
 use crate::{
@@ -201,13 +202,24 @@ fn raise_open_files() {
 fn open(options: EngineOptions) -> Result<Engine, String> {
     let directory = options.directory.display().to_string();
     let begun = Instant::now();
+    let progress = Arc::clone(&options.recovery_progress);
     let (done, is_done) = channel::<()>();
     let opened = thread::scope(|scope| {
         scope.spawn(|| {
             let is_done = is_done;
+            let mut before = 0;
             while let Err(RecvTimeoutError::Timeout) = is_done.recv_timeout(RECOVERY_REPORT) {
-                let seconds = begun.elapsed().as_secs();
-                tracing::info!(directory, seconds, "reading the log, please wait");
+                let (read, of) = (progress.done_bytes(), progress.total_bytes());
+                let rate = read.saturating_sub(before) / RECOVERY_REPORT.as_secs();
+                before = read;
+                tracing::info!(
+                    directory,
+                    seconds = begun.elapsed().as_secs(),
+                    read = megabytes(read),
+                    of = megabytes(of),
+                    rate = format!("{}/s", megabytes(rate)),
+                    "reading the log, please wait"
+                );
             }
         });
         let opened = Engine::open(options);

@@ -11,10 +11,10 @@ use super::{
     record::Place,
     segment::{SECTOR_BYTES, SEGMENT_HEADER_BYTES, Segment, SegmentHeader, Unfinished},
 };
-use crate::{random::Random, vfs::Vfs};
+use crate::{engine::RecoveryProgress, random::Random, vfs::Vfs};
 
 /// How a log is to be kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct LogOptions {
     /// The length of a segment. A record that is longer gets a segment of its own length.
     pub segment_bytes: u64,
@@ -27,6 +27,8 @@ pub struct LogOptions {
     pub archive: Option<PathBuf>,
     /// Whether recovery reads on a thread of its own, ahead of the caller.
     pub reads_ahead: bool,
+    /// Says how far recovery is.
+    pub progress: Arc<RecoveryProgress>,
     /// Which database the log belongs to; a segment of another one is refused.
     pub database_id: [u8; 16],
     /// Seeds the segments' salts. Where clients can choose what is written, they must not be able
@@ -42,6 +44,7 @@ impl Default for LogOptions {
             spares_max: 4,
             archive: None,
             reads_ahead: true,
+            progress: Arc::default(),
             database_id: [0; 16],
             seed: 0,
         }

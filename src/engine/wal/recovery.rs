@@ -40,7 +40,10 @@ use super::{
     spare::{Spare, spare_path},
 };
 use crate::{
-    engine::planted::{Bug, is_planted},
+    engine::{
+        RecoveryProgress,
+        planted::{Bug, is_planted},
+    },
     vfs::Vfs,
 };
 
@@ -99,6 +102,9 @@ pub struct TornTail {
 /// Gives records to the caller, and counts them.
 struct Replay<'a> {
     report: RecoveryReport,
+    progress: Arc<RecoveryProgress>,
+    /// Bytes of the segments that are read.
+    behind: u64,
     chain: Chain,
     /// Transactions up to this version are not given back.
     flushed: Version,
@@ -153,10 +159,13 @@ impl Log {
         keep_spares(&**vfs, directory, &options, &mut found)?;
         let mut replay = Replay {
             report: RecoveryReport { leftovers: found.leftovers, ..RecoveryReport::default() },
+            progress: Arc::clone(&options.progress),
+            behind: 0,
             chain: Chain::default(),
             flushed: start.flushed,
             to: replay,
         };
+        replay.progress.begin(needed_bytes(&**vfs, directory, start, &found)?);
         let mut closed = BTreeMap::new();
         let (segment, position) = match found.last {
             None => {
@@ -299,6 +308,19 @@ fn keep_spares(
     Ok(())
 }
 
+/// The bytes of the segments that are needed.
+fn needed_bytes(
+    vfs: &dyn Vfs,
+    directory: &Path,
+    start: LogStart,
+    found: &Found,
+) -> Result<u64, LogError> {
+    let numbers = found.last.map_or(0..0, |last| start.first_segment..last.saturating_add(1));
+    numbers.map(|number| segment_path(directory, number)).try_fold(0, |bytes: u64, path| {
+        Ok(bytes.saturating_add(vfs.open_for_reading(&path)?.len()?))
+    })
+}
+
 fn missing(directory: &Path, number: u64) -> LogError {
     LogError::MissingSegment { path: segment_path(directory, number) }
 }
@@ -374,7 +396,10 @@ impl Replay<'_> {
             keep(&read)?;
             end = read.end();
             self.give(&read, &reader.path)?;
+            self.progress.reach(self.behind + end);
         }
+        self.behind += reader.file_bytes();
+        self.progress.reach(self.behind);
         Ok(end)
     }
 

@@ -232,3 +232,29 @@ fn the_real_disk_does_the_same() {
     let numbers = (1..).map(|number| segment_path(Path::new(""), number).into_os_string());
     assert!(names.len() >= 3 && names.iter().cloned().eq(numbers.take(names.len())));
 }
+
+#[test]
+fn recovery_says_how_far_it_is() {
+    let vfs = SimVfs::new();
+    let (mut log, ..) = recover(&vfs).unwrap();
+    for version in 1..20 {
+        append(&mut log, &batch(version, 900)).unwrap();
+    }
+    log.sync().unwrap();
+    let segments = log.segments().stats().segments;
+    drop(log);
+    let options = options();
+    let progress = Arc::clone(&options.progress);
+    let mut seen = vec![];
+    let disk: Arc<dyn Vfs> = Arc::new(vfs);
+    let start = LogStart::default();
+    Log::recover(&disk, Path::new(DIRECTORY), options, start, &mut |_| {
+        seen.push(progress.done_bytes());
+        Ok(())
+    })
+    .unwrap();
+    assert!(seen.len() == 19 && seen.is_sorted_by(|one, next| one < next), "{seen:?}");
+    assert_eq!(progress.total_bytes(), segments * 4096);
+    assert!(*seen.last().unwrap() < progress.total_bytes());
+    assert_eq!(progress.done_bytes(), progress.total_bytes());
+}

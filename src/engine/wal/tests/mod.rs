@@ -32,6 +32,7 @@ fn options() -> LogOptions {
         spares_max: 2,
         archive: None,
         reads_ahead: false,
+        progress: Arc::default(),
         database_id: *b"the test's own d",
         seed: 42,
     }
