@@ -38,11 +38,12 @@ struct Place {
 struct Reply {
     room: Room,
     server_bytes: usize,
+    keys_only: bool,
 }
 
 impl Reply {
     fn new(room: Room) -> Self {
-        let mut reply = Self { room, server_bytes: usize::MAX };
+        let mut reply = Self { room, server_bytes: usize::MAX, keys_only: false };
         reply.renew();
         reply
     }
@@ -97,17 +98,17 @@ impl<S: Snapshot> Source<S> {
         let end = self.place_of(transaction, &question.end).await?;
         let is_exact = begin.is_off || end.is_off;
         let range = KeyRange { begin: begin.key, end: end.key };
-        let rows_beyond = end.rows_beyond.saturating_sub(begin.rows_beyond);
-        if range.is_empty() && rows_beyond == 0 {
-            return Ok(if is_exact { Answer::default() } else { answer });
+        let beyond = begin.rows_beyond..end.rows_beyond;
+        let reaches_beyond = !beyond.is_empty() || (end.is_off && range.end == self.end);
+        if range.is_empty() && beyond.is_empty() {
+            answer.is_before_first &= !is_exact;
+            return Ok(answer);
         }
         let mut reply = Reply::new(question.room);
         let mut is_full = false;
         if reverse {
-            for row in (begin.rows_beyond..end.rows_beyond).rev() {
-                answer.is_after_last = true;
-                is_full = is_full || reply.take(system_row_bytes(row));
-            }
+            answer.is_after_last = reaches_beyond;
+            is_full = beyond.rev().any(|row| reply.take(system_row_bytes(row)));
         }
         if !is_full {
             is_full =
@@ -122,7 +123,7 @@ impl<S: Snapshot> Source<S> {
             answer.is_before_first = range.begin.is_empty() && !(reverse && answer.more);
         }
         if !reverse {
-            answer.is_after_last = rows_beyond > 0 && !answer.more;
+            answer.is_after_last = reaches_beyond && !answer.more;
         }
         Ok(answer)
     }
@@ -142,17 +143,22 @@ impl<S: Snapshot> Source<S> {
                 rows_max: limit(reply.room.rows),
                 bytes_target: limit(reply.server_bytes),
                 reverse,
-                keys_only: false,
+                keys_only: reply.keys_only,
                 streams: false,
             };
-            let chunk = self.ask_range(transaction, rest.clone(), options).await?;
+            let mut chunk = self.ask_range(transaction, rest.clone(), options).await?;
             let Some(last) = chunk.rows.last().map(|row| row.key.clone()) else { break };
-            for row in chunk.rows {
-                let is_last = reply.take(row.key.len() + row.value.len());
-                rows.push(row);
-                if is_last {
-                    return Ok(true);
-                }
+            let mut taken = chunk.rows.iter();
+            let is_full = taken.any(|row| reply.take(row.key.len() + row.value.len()));
+            let left = taken.len();
+            chunk.rows.truncate(chunk.rows.len() - left);
+            if rows.is_empty() {
+                *rows = chunk.rows;
+            } else {
+                rows.append(&mut chunk.rows);
+            }
+            if is_full {
+                return Ok(true);
             }
             if !chunk.more {
                 break;
@@ -171,27 +177,52 @@ impl<S: Snapshot> Source<S> {
         transaction: &Transaction<B>,
         selector: &KeySelector,
     ) -> Result<Place, Error> {
+        let mut place = Place { key: selector.key.clone(), is_off: false, rows_beyond: 0 };
         if selector.offset == 1 {
-            let key = selector.key.clone().min(self.end.clone());
-            return Ok(Place { key, is_off: false, rows_beyond: 0 });
+            place.key = place.key.min(self.end.clone());
+            return Ok(place);
         }
-        let key = self.ask_key(transaction, selector.clone()).await?;
-        let mut place = Place { key, is_off: false, rows_beyond: 0 };
+        place.key = self.ask_key(transaction, selector.clone()).await?;
         if selector.offset < 1 {
             place.is_off = place.key.is_empty();
         } else if place.key >= self.end {
-            let rows_max = usize::try_from(selector.offset - 1).unwrap_or(usize::MAX);
-            let rest = KeyRange { begin: selector.key.clone(), end: self.end.clone() };
-            let mut reply = Reply::new(Room::new(rows_max, usize::MAX));
-            let mut rows = Vec::new();
-            self.ask_rows(transaction, &rest, false, &mut reply, &mut rows).await?;
-            place.rows_beyond = rows_max.saturating_sub(rows.len());
-            if place.rows_beyond > SYSTEM_ROWS {
-                place.rows_beyond = SYSTEM_ROWS;
-                place.is_off = true;
-            }
+            let rows_beyond = self.rows_beyond(transaction, selector).await?;
+            place.is_off = rows_beyond.is_none();
+            place.rows_beyond = rows_beyond.unwrap_or_else(|| self.system_rows());
         }
         Ok(place)
+    }
+
+    /// How many rows beyond the last key a selector goes that goes off there; `None` if beyond all.
+    async fn rows_beyond<B: Backend<Snapshot = S>>(
+        &self,
+        transaction: &Transaction<B>,
+        selector: &KeySelector,
+    ) -> Result<Option<usize>, Error> {
+        // So many rows lie before the one that it means, some of them beyond.
+        let wanted = usize::try_from(selector.offset - 1).unwrap_or_default();
+        let near = wanted.min(self.system_rows());
+        let mut rest = KeyRange { begin: selector.key.clone(), end: self.end.clone() };
+        if let Ok(offset @ 1..) = i32::try_from(wanted - near) {
+            let least = KeySelector { offset, ..selector.clone() };
+            let least = self.ask_key(transaction, least).await?;
+            if least >= self.end {
+                return Ok(None);
+            }
+            rest.begin = key_after(&least);
+        }
+        let mut reply = Reply::new(Room::new(near, usize::MAX));
+        reply.keys_only = true;
+        let mut rows = Vec::new();
+        if near > 0 {
+            self.ask_rows(transaction, &rest, false, &mut reply, &mut rows).await?;
+        }
+        Ok(Some(near.saturating_sub(rows.len())))
+    }
+
+    /// How many rows there are beyond the last key that can be read.
+    fn system_rows(&self) -> usize {
+        if self.end.as_ref() == b"\xFF" { SYSTEM_ROWS } else { 0 }
     }
 }
 
