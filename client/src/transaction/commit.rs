@@ -9,7 +9,7 @@ use plinth_protocol::{
 };
 use tokio::sync::oneshot;
 
-use super::{Transaction, options::LockAware, state::State};
+use super::{Transaction, conflicts::Joining, options::LockAware, state::State};
 use crate::{Backend, Snapshot};
 
 /// Never written by anybody.
@@ -129,6 +129,7 @@ impl<B: Backend> Transaction<B> {
         state.is_prepared = true;
         let joining = state.joining();
         let mut read_conflicts = state.read_conflicts.take(joining);
+        read_conflicts.append(&mut state.unseen_conflicts.take(Joining::Touching));
         if read_conflicts.is_empty()
             && state.read_point.is_some()
             && !state.options.causal_write_risky
@@ -222,6 +223,7 @@ impl<S: Snapshot> State<S> {
             self.read_point = None;
         }
         self.read_conflicts = super::conflicts::ReadConflicts::default();
+        self.unseen_conflicts = super::conflicts::ReadConflicts::default();
         self.under_way.clear();
     }
 }

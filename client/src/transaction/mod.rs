@@ -10,8 +10,9 @@
 //! - a write: `write`, or `mutate` for those in FoundationDB's form, which puts it into the log of
 //!   [`overlay`](self);
 //! - a read: `read` for one key, `page` for a range, `selector` for a key selector; a `run` walks
-//!   over `segments`, which are the [`overlay`](self) over the `cache` of what was read, and asks the
-//!   `source` for what is unknown; `conflicts` collects what was read;
+//!   over `segments`, which are the [`overlay`](self) over the `cache` of what was read, with the
+//!   page's limits as its `room`; where it meets the unknown it makes a `question`, and `ask` answers
+//!   it from the `source`; `covered` says what was depended on, `conflicts` collects that;
 //! - a commit: `commit`, which sends log and conflicts, and wakes `watch`es and versionstamps;
 //! - an error: `retry`, which says whether to begin again and when.
 //!
@@ -21,6 +22,7 @@ mod ask;
 mod cache;
 mod commit;
 mod conflicts;
+mod covered;
 mod guard;
 mod mapped;
 mod measure;

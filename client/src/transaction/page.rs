@@ -6,12 +6,11 @@
 //! nothing is.
 
 use bytes::Bytes;
-use plinth_protocol::{
-    Error, ErrorCode, KeyRange, KeySelector, range::key_after, response::KeyValue,
-};
+use plinth_protocol::{Error, ErrorCode, KeyRange, KeySelector, response::KeyValue};
 
 use super::{
     Transaction,
+    covered::Covered,
     room::Room,
     run::{Run, Step},
     segments::Segments,
@@ -217,10 +216,7 @@ impl<B: Backend> Transaction<B> {
         let rows_max = if read.rows_max == 0 { usize::MAX } else { read.rows_max as usize };
         let room = Room::new(rows_max, page_bytes);
         let reading = source.read_page(self, &read, room);
-        let covered = |run: &Run| {
-            let covered = if source.is_cached { covered } else { covered_in_database };
-            covered(&read, run, &source.end)
-        };
+        let covered = |run: &Run| Covered::by_page(&read, run, &source);
         self.read_under_way(&source, is_snapshot, widest, reading, covered)
             .await
             .map(|run| Page { rows: run.rows, more: run.more })
@@ -341,62 +337,4 @@ fn ascending(mut rows: Vec<KeyValue>, is_descending: bool) -> Vec<KeyValue> {
         rows.reverse();
     }
     rows
-}
-
-/// What a range read past the overlay has depended on.
-fn covered_in_database(read: &RangeRead, run: &Run, keyspace_end: &Bytes) -> KeyRange {
-    let (begin, end) = (&read.begin, &read.end);
-    let ends = run.rows.first().zip(run.rows.last());
-    let mut low = match ends {
-        _ if run.is_before_first => Bytes::new(),
-        Some((first, last))
-            if begin.offset <= 0 || (read.reverse && run.more && begin.offset <= 1) =>
-        {
-            if read.reverse { last.key.clone() } else { first.key.clone() }
-        }
-        _ => begin.key.clone(),
-    };
-    if end.offset > begin.offset && end.key < low {
-        low = end.key.clone();
-    }
-    let mut high = match ends {
-        _ if run.is_after_last => keyspace_end.clone(),
-        Some((first, last)) if end.offset > 1 || (!read.reverse && run.more && end.offset > 0) => {
-            key_after(if read.reverse { &first.key } else { &last.key })
-        }
-        _ => end.key.clone(),
-    };
-    if begin.offset < end.offset && begin.key > high {
-        high = begin.key.clone();
-    }
-    KeyRange { begin: low, end: high }
-}
-
-/// What a range read has depended on: any other key written changes nothing in its answer.
-fn covered(read: &RangeRead, page: &Run, keyspace_end: &Bytes) -> KeyRange {
-    let (begin, end) = (&read.begin, &read.end);
-    let (mut low, mut high) = match (begin.key < end.key, read.reverse) {
-        (false, _) => (&end.key, &begin.key),
-        (true, false) if page.more && end.offset > 0 => (&begin.key, &begin.key),
-        (true, true) if page.more && begin.offset <= 1 => (&end.key, &end.key),
-        (true, _) => (&begin.key, &end.key),
-    };
-    let first_key = Bytes::new();
-    if page.is_before_first && begin.offset <= 0 {
-        low = &first_key;
-    }
-    if page.is_after_last && end.offset > 0 {
-        high = keyspace_end;
-    }
-    let mut range = KeyRange { begin: low.clone(), end: high.clone() };
-    if let (Some(first), Some(last)) = (page.rows.first(), page.rows.last()) {
-        let (least, greatest) = if read.reverse { (last, first) } else { (first, last) };
-        if (read.reverse || begin.offset <= 0) && least.key < range.begin {
-            range.begin = least.key.clone();
-        }
-        if (!read.reverse || end.offset > 0) && range.end <= greatest.key {
-            range.end = key_after(&greatest.key);
-        }
-    }
-    range
 }

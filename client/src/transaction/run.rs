@@ -62,6 +62,8 @@ pub(super) struct Run {
     pub(super) more: bool,
     pub(super) is_before_first: bool,
     pub(super) is_after_last: bool,
+    /// The least and the greatest key that a selector has counted though it isn't there.
+    pub(super) ghosts: Option<(Bytes, Bytes)>,
 }
 
 impl Run {
@@ -88,6 +90,7 @@ impl Run {
             more: false,
             is_before_first: false,
             is_after_last: false,
+            ghosts: None,
         }
     }
 
@@ -296,6 +299,7 @@ impl Run {
         while offset > 1 && here.is_passable() && here.end < self.max {
             if here.is_key() {
                 offset -= 1;
+                self.count(&here);
             }
             here = segments.next(&here);
             key = here.begin.clone();
@@ -303,6 +307,7 @@ impl Run {
         while offset < 1 && here.is_passable() && !here.begin.is_empty() {
             if here.is_key() {
                 offset += 1;
+                self.count(&here);
                 if offset == 1 {
                     key = here.begin.clone();
                     break;
@@ -330,6 +335,19 @@ impl Run {
         let selector = if is_end { &mut self.end } else { &mut self.begin };
         *selector = KeySelector { key, or_equal: false, offset };
         here
+    }
+
+    /// Remembers a key that a selector counts, if it isn't there.
+    fn count(&mut self, key: &Segment) {
+        if key.kind == Kind::Ghost {
+            let key = &key.begin;
+            let (least, greatest) = self.ghosts.get_or_insert_with(|| (key.clone(), key.clone()));
+            if key < least {
+                *least = key.clone();
+            } else if key > greatest {
+                *greatest = key.clone();
+            }
+        }
     }
 
     /// What to ask at an unknown segment.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use plinth_protocol::{Error, KeyRange, KeySelector, range::key_after};
 
-use super::{Transaction, room::Room, run::Run, source::Source, write::outside};
+use super::{Transaction, covered::Covered, room::Room, run::Run, source::Source, write::outside};
 use crate::{Backend, Snapshot};
 
 /// The selector without `or_equal`: it begins at the next key instead.
@@ -43,15 +43,7 @@ impl<B: Backend> Transaction<B> {
             KeyRange { begin: Bytes::new(), end: selector.key.clone() }
         };
         let resolving = source.resolve(self, &selector);
-        let covered = |resolved: &Bytes| {
-            if selector.offset <= 0 {
-                KeyRange { begin: resolved.clone(), end: selector.key.clone() }
-            } else if *resolved >= source.end {
-                KeyRange { begin: selector.key.clone(), end: source.end.clone() }
-            } else {
-                KeyRange { begin: selector.key.clone(), end: key_after(resolved) }
-            }
-        };
+        let covered = |resolved: &Bytes| Covered::by_key(&selector, resolved, &source.end);
         self.read_under_way(&source, is_snapshot, widest, resolving, covered).await
     }
 }

@@ -8,6 +8,8 @@ use plinth_protocol::{Error, KeyRange, KeySelector, KeyspaceId, request::RangeOp
 
 use super::{
     Transaction,
+    conflicts::Joining,
+    covered::Covered,
     overlay::Overlay,
     read::{add_read_conflict, overlay},
     state::State,
@@ -123,7 +125,7 @@ impl<B: Backend> Transaction<B> {
         is_snapshot: bool,
         widest: KeyRange,
         work: impl Future<Output = Result<T, Error>>,
-        covered: impl FnOnce(&T) -> KeyRange,
+        covered: impl FnOnce(&T) -> Covered,
     ) -> Result<T, Error> {
         let generation = source.generation;
         let _pending = self.begin_read(&mut self.state());
@@ -146,7 +148,11 @@ impl<B: Backend> Transaction<B> {
             // A commit that was sent meanwhile has counted the widest range already.
             if !state.is_prepared {
                 let overlay = source.overlay.as_deref();
-                add_read_conflict(&mut state, source.keyspace, overlay, covered(&value));
+                let Covered { seen, unseen } = covered(&value);
+                add_read_conflict(&mut state, source.keyspace, overlay, seen);
+                if let Some(range) = unseen {
+                    state.unseen_conflicts.push(source.keyspace, range.into(), Joining::Touching);
+                }
             }
         }
         drop(guard);

@@ -64,6 +64,8 @@ pub(super) struct State<S> {
     /// What was read, by keyspace; a transaction reads few.
     caches: Vec<(KeyspaceId, Cache)>,
     pub(super) read_conflicts: ReadConflicts,
+    /// Those that FoundationDB would not count.
+    pub(super) unseen_conflicts: ReadConflicts,
     pub(super) under_way: UnderWay,
     pub(super) next_read: u64,
     /// How many reads have begun and not ended.
@@ -107,6 +109,7 @@ impl<S: Snapshot> State<S> {
             writes: WriteLog::default(),
             caches: Vec::new(),
             read_conflicts: ReadConflicts::default(),
+            unseen_conflicts: ReadConflicts::default(),
             under_way: UnderWay::new(),
             next_read: 0,
             pending_reads: 0,
