@@ -182,9 +182,24 @@ mod tests {
         for key in ["a", "g"] {
             assert!(matches!(cache.get(key.as_bytes()), Cached::Unknown), "{key}");
         }
+        assert_eq!(cache.ranges.len(), 1, "what lies within becomes one with it");
+        assert_eq!(cache.bytes, cache.ranges.values().map(KnownRange::size).sum::<usize>());
         assert!(cache.is_unknown(&"g".into(), &"z".into()));
         assert!(cache.is_unknown(&"".into(), &"b".into()));
         assert!(!cache.is_unknown(&"a".into(), &"c".into()));
+    }
+
+    #[test]
+    fn what_is_known_at_an_end_stays_as_it_is() {
+        let mut cache = Cache::default();
+        cache.insert(KeyRange::new("b", "d"), vec![row("c")]);
+        cache.insert(KeyRange::new("f", "h"), vec![]);
+        cache.insert(KeyRange::new("c", "g"), vec![row("c"), row("e")]);
+        let begins: Vec<_> = cache.ranges.keys().map(Bytes::as_ref).collect();
+        assert_eq!(begins, [b"b", b"d", b"f"]);
+        assert!(matches!(cache.get(b"e"), Cached::Row(_)));
+        cache.insert(KeyRange::new("b5", "c5"), vec![row("c")]);
+        assert_eq!(cache.ranges.len(), 3, "nothing new");
     }
 
     #[test]
