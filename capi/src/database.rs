@@ -1,9 +1,11 @@
 //! `FDBDatabase`: a server, by its cluster file or a connection string.
 
 use std::{
+    collections::BTreeSet,
     ffi::{CStr, OsStr, c_char, c_double, c_int},
     os::unix::ffi::OsStrExt,
     path::PathBuf,
+    sync::{Mutex, PoisonError},
 };
 
 use plinth_client::{
@@ -108,19 +110,29 @@ pub unsafe extern "C" fn fdb_create_database_from_connection_string(
     })
 }
 
-/// Gives a database back. Its transactions go on.
+/// The databases that have been destroyed. Go's binding destroys those that are closed a second time
+/// when it collects its garbage, and FoundationDB's library bears it; so their few bytes are never
+/// given to others.
+static DESTROYED: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
+
+/// Gives a database back. Its transactions go on. To do it again does nothing.
 ///
 /// # Safety
 ///
-/// `database` is null or has not been destroyed, and is not used any more.
+/// `database` is null or came from this library, and is not used any more.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdb_database_destroy(database: *mut FdbDatabase) {
     if database.is_null() {
         return;
     }
     guarded((), || {
-        // SAFETY: the program gives back what it got from `into_raw`.
-        drop(unsafe { Box::from_raw(database) });
+        let is_first =
+            DESTROYED.lock().unwrap_or_else(PoisonError::into_inner).insert(database.addr());
+        if is_first {
+            // SAFETY: the program gives back what it got from `into_raw`, for the first time, and
+            // nobody else has got that memory.
+            unsafe { database.drop_in_place() };
+        }
     });
 }
 

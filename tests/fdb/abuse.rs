@@ -60,6 +60,18 @@ fn a_cancelled_watch_calls_back_once() {
 }
 
 #[test]
+fn a_database_may_be_destroyed_twice() {
+    let (server, database) = server();
+    let tx = database.transaction();
+    database.destroy_too_early();
+    let others: Vec<_> = (0..10).map(|_| ffi::open(&server.cluster_file())).collect();
+    drop(database);
+    for tx in others.iter().map(Database::transaction).chain([tx]) {
+        assert_eq!(tx.get("key", false).wait().unwrap().value(), Ok(None));
+    }
+}
+
+#[test]
 fn another_api_version_is_chosen_in_a_process_of_its_own() {
     alone(|| {
         let network = ffi::start(710);

@@ -191,6 +191,13 @@ impl Database {
         outcome(unsafe { set(self.0, option, value, length) })
     }
 
+    /// Destroys the database before its time, which comes all the same.
+    pub(crate) fn destroy_too_early(&self) {
+        let destroy = symbols().fdb_database_destroy();
+        // SAFETY: it was made by the library, which bears a second time.
+        unsafe { destroy(self.0) }
+    }
+
     /// A new transaction.
     pub(crate) fn transaction(&self) -> Transaction {
         let mut transaction = ptr::null_mut();
