@@ -1,6 +1,7 @@
 //! The library, the server, and the programs between them.
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader, Read as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -40,6 +41,19 @@ pub(crate) fn headers() -> PathBuf {
 /// The folder with the programs of this test.
 pub(crate) fn programs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fdb")
+}
+
+/// The names of the scenarios that a program has in a list, each in a line that begins with `before`
+/// and its name in quotes: what it says when all of them went well.
+pub(crate) fn said_names(source: &Path, before: &str) -> Vec<String> {
+    let text = fs::read_to_string(source).unwrap();
+    let name = |line: &str| {
+        let (_, rest) = line.split_once(before)?;
+        rest.split_once('"').map(|(name, _)| name.to_owned())
+    };
+    let names: Vec<_> = text.lines().filter_map(name).collect();
+    assert!(!names.is_empty(), "{} lists scenarios", source.display());
+    names
 }
 
 /// Whether a machine may lack what a test needs: anywhere but in CI. Says what is left out.
