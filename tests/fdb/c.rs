@@ -37,3 +37,15 @@ fn a_small_program_reads_what_it_has_written() {
     let server = Server::start();
     assert_eq!(run(&server, &mut Command::new(&program)), "absent\nhello\n");
 }
+
+#[test]
+fn a_mapped_range_has_the_layout_of_the_header() {
+    let directory = TempDir::new().unwrap();
+    let Some(program) = compile(&directory, "mapped", &[]) else { return };
+    let server = Server::start();
+    // The bytes of the tuple of "record" and an id.
+    let expected = "2 rows, more: 0\n\
+                    2 leads from 11 bytes to 0 rows:\n\
+                    1 leads from 11 bytes to 2 rows: apple cherry\n";
+    assert_eq!(run(&server, &mut Command::new(&program)), expected);
+}

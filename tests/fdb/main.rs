@@ -9,6 +9,7 @@
 mod abuse;
 mod c;
 mod c_client;
+mod contract;
 mod defaults;
 mod ffi;
 mod go;

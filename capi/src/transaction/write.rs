@@ -141,6 +141,7 @@ pub unsafe extern "C" fn fdb_transaction_add_conflict_range(
         let added = match kind {
             0 => transaction.add_read_conflict_range(begin, end),
             1 => transaction.add_write_conflict_range(begin, end),
+            _ if begin > end => Err(ErrorCode::INVERTED_RANGE.into()),
             _ => Err(ErrorCode::CLIENT_INVALID_OPERATION.into()),
         };
         added.map_err(|error| number(&error))
