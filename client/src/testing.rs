@@ -9,7 +9,7 @@ use std::{
     future::{Future, ready},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -43,6 +43,7 @@ struct Shared {
     /// Whether reads wait.
     is_held: AtomicBool,
     released: Notify,
+    reads_asked: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +77,11 @@ impl MemoryBackend {
         self.shared.is_held.store(true, Ordering::Relaxed);
     }
 
+    /// How many reads of any kind have been asked of it.
+    pub fn reads_asked(&self) -> u64 {
+        self.shared.reads_asked.load(Ordering::Relaxed)
+    }
+
     /// Lets all reads go on.
     pub fn release_reads(&self) {
         self.shared.is_held.store(false, Ordering::Relaxed);
@@ -97,6 +103,7 @@ impl MemoryBackend {
         at: Option<&MemorySnapshot>,
         work: impl FnOnce(&Data, Version) -> T,
     ) -> Result<Read<T, MemorySnapshot>, Error> {
+        self.shared.reads_asked.fetch_add(1, Ordering::Relaxed);
         let data = lock(&self.shared.data);
         let version = at.map_or(data.newest(), |at| at.0);
         if version > data.newest() {

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use plinth_client::{
-    AtomicOp, Database, Error, ErrorCode, KeyRange, KeySelector, RangeRead, Transaction,
-    TransactionOption, Version, testing::MemoryBackend,
+    AtomicOp, Database, Error, ErrorCode, KeyRange, KeySelector, RangeRead, StreamingMode,
+    Transaction, TransactionOption, Version, testing::MemoryBackend,
 };
 
 fn database() -> Database<MemoryBackend> {
@@ -225,6 +225,33 @@ async fn a_stream_goes_through_all_pages_in_both_directions() {
         count += 1;
     }
     assert_eq!(count, 777);
+}
+
+#[tokio::test]
+async fn a_page_asks_for_what_is_not_known_and_no_more() {
+    let backend = MemoryBackend::new();
+    let db = Database::new(backend.clone());
+    let tx = db.transaction();
+    for key in ["a", "b", "c", "d", "e", "f"] {
+        tx.set(key, "1");
+    }
+    tx.commit().await.unwrap();
+    let tx = db.transaction();
+    let asked = async |range: RangeRead| {
+        let before = backend.reads_asked();
+        let rows = tx.get_range(range).await.unwrap().rows.len();
+        (rows, backend.reads_asked() - before)
+    };
+    assert_eq!(asked(RangeRead::new("b", "d")).await, (2, 1), "one question, and no other");
+    assert_eq!(asked(RangeRead::new("b", "d").reversed()).await, (2, 0), "known");
+    assert_eq!(asked(RangeRead::new("e", "z").rows_max(1)).await, (1, 1));
+    let all = RangeRead::new("a", "z").rows_max(9);
+    let bound = asked(all.clone()).await;
+    assert_eq!(bound, (3, 1), "a page that bytes bound ends where the unknown begins");
+    assert_eq!(asked(all.mode(StreamingMode::Exact)).await, (6, 1), "over a known key");
+    tx.set("bb", "1");
+    tx.clear("e");
+    assert_eq!(asked(RangeRead::new("a", "z")).await, (6, 0), "own writes over it");
 }
 
 #[tokio::test]
