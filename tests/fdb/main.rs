@@ -20,6 +20,7 @@ mod lifecycle;
 mod python;
 mod races;
 mod reconnect;
+mod rust;
 mod stack;
 mod support;
 mod symbols;

@@ -27,6 +27,7 @@ const PROGRAMS: &[&str] = &[
     "bank",
     "limits",
     "special_keys",
+    "placement",
     "tenants",
     "callbacks",
     "older_versions",

@@ -58,6 +58,14 @@ def what_a_failure_leaves():
         fails(1025, lambda: tr[KEY].wait())
 
 
+def addresses():
+    found = fdb.locality.get_addresses_for_key(db, KEY).wait()
+    assert (b":" in found[0]) == (API >= 630), found
+    tr = db.create_transaction()
+    tr.options.set_include_port_in_address()
+    assert b":" in fdb.locality.get_addresses_for_key(tr, KEY).wait()[0]
+
+
 def a_committed_transaction():
     tr = db.create_transaction()
     tr[KEY] = b"once"
@@ -72,5 +80,6 @@ stamps_have_offsets_of_their_time()
 operations_on_missing_keys()
 limits_over_retries()
 what_a_failure_leaves()
+addresses()
 a_committed_transaction()
 print("the differences hold at API version %d" % API)

@@ -105,9 +105,9 @@ def slices_are_ranges():
     assert pairs(db[key(4) : key(11)]) == ordered[2:6]
 
 
-def own_writes_are_in_the_range():
-    tr = db.create_transaction()
-    model = dict(ordered)
+def rewritten():
+    """A transaction with writes of its own, and what it must see."""
+    tr, model = db.create_transaction(), dict(ordered)
     del tr[key(100) : key(200)]
     for number in range(100, 200, 2):
         del model[key(number)]
@@ -117,15 +117,21 @@ def own_writes_are_in_the_range():
     del model[key(250)]
     tr.append_if_fits(key(260), b"+")
     model[key(260)] += b"+"
+    return tr, model
+
+
+def own_writes_are_in_the_range():
     for name in MODES:
         if name == "exact":
             continue
         mode = getattr(fdb.StreamingMode, name)
-        for source in (tr, tr.snapshot):
-            for reverse in (False, True):
-                expected = sorted(model.items(), reverse=reverse)
+        for reverse in (False, True):
+            tr, model = rewritten()
+            expected = sorted(model.items(), reverse=reverse)
+            for source in (tr, tr.snapshot):
                 found = source.get_range(inside.start, inside.stop, 0, reverse, mode)
                 assert pairs(found) == expected, (name, reverse)
+    tr, model = rewritten()
     assert tr.get_key(fdb.KeySelector.first_greater_than(key(98))) == key(151)
 
     # Snapshot reads may be told to leave own writes out, and all reads too.

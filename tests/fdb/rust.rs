@@ -1,0 +1,51 @@
+//! Rust's `foundationdb` crate, linked to our library by a package of its own in `tests/fdb/rust`.
+
+use std::{path::PathBuf, process::Command};
+
+use crate::support::{Server, library_directory, may_be_skipped, programs, run};
+
+/// The programs of the package, by the names that it knows them by.
+const PROGRAMS: &[&str] =
+    &["loops", "contention", "ranges", "stamps", "directories", "watches", "errors", "joins"];
+
+/// What cargo says where a machine lacks something, and not the package.
+const LACKING: &[(&str, &str)] = &[
+    ("libclang", "bindgen wants libclang"),
+    ("'stddef.h' file not found", "bindgen wants clang's headers"),
+    ("failed to download", "the crate can't be fetched"),
+    ("failed to get", "the crate can't be fetched"),
+    ("offline mode", "the crate can't be fetched"),
+];
+
+/// Builds the package; `None` if this machine can't.
+fn build() -> Option<PathBuf> {
+    let library = library_directory();
+    let target = library.parent().unwrap().join("fdb-rust");
+    let built = Command::new(env!("CARGO"))
+        .args(["rustc", "--quiet", "--locked", "--manifest-path"])
+        .arg(programs().join("rust/Cargo.toml"))
+        .arg("--target-dir")
+        .arg(&target)
+        .args(["--", "-L"])
+        .arg(format!("native={}", library.display()))
+        .output()
+        .unwrap();
+    if built.status.success() {
+        return Some(target.join("debug/plinth-fdb-rust"));
+    }
+    let said = String::from_utf8_lossy(&built.stderr);
+    let lacking = LACKING.iter().find(|(sign, _)| said.contains(sign));
+    assert!(lacking.is_some(), "the package is built: {said}");
+    may_be_skipped("programs with Rust's crate", lacking.map_or("", |(_, why)| why));
+    None
+}
+
+#[test]
+fn programs_run_with_the_crate() {
+    let Some(binary) = build() else { return };
+    let server = Server::start();
+    for name in PROGRAMS {
+        let said = run(&server, Command::new(&binary).arg(name));
+        assert_eq!(said.lines().count(), 1, "{name} said: {said}");
+    }
+}
