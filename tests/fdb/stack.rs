@@ -1,13 +1,14 @@
 //! The stack machines: programs by chance, through two clients, against a model of the contract.
 //!
-//! Three machines, each with a stack of answers and a transaction of its own, take turns. Every answer and
-//! error code is compared with a model that follows the contract in the most naive way (a map for
-//! each version, the plain list of a transaction's calls, lists of ranges) and shares no code with
-//! the client. Then the answers of our own client over TCP and of the C ABI are compared with each
-//! other.
+//! Three machines, each with a stack of answers and a transaction of its own, take turns. Every
+//! answer and error code is compared with a model that follows the contract in the most naive way (a
+//! map for each version, the plain list of a transaction's calls, lists of ranges) and shares no code
+//! with the client. Then the answers of our own client over TCP and of the C ABI are compared with
+//! each other.
 //!
-//! A program is made from a number; `PLINTH_STACK_SEED=… cargo test --test fdb stack` runs that one
-//! alone. What fails is cut down to the fewest steps that still fail.
+//! A program is made from a number. `PLINTH_STACK_SEED=… cargo test --test fdb stack` runs that one
+//! alone, `PLINTH_STACK_PROGRAMS=…` more or fewer of them. What fails is cut down to the fewest steps
+//! that still fail.
 
 mod atomic;
 mod client;
@@ -42,8 +43,11 @@ use crate::{
 
 /// The programs that this process runs: all up to a number, or the one that is asked for.
 fn seeds(count: u64) -> Vec<u64> {
-    let one = std::env::var("PLINTH_STACK_SEED").ok().map(|seed| seed.parse().unwrap());
-    one.map_or_else(|| (1..=count).collect(), |seed| vec![seed])
+    let asked = |name| std::env::var(name).ok().map(|number| number.parse().unwrap());
+    if let Some(seed) = asked("PLINTH_STACK_SEED") {
+        return vec![seed];
+    }
+    (1..=asked("PLINTH_STACK_PROGRAMS").unwrap_or(count)).collect()
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -147,7 +151,7 @@ fn the_client_answers_as_the_contract_says() {
 
 #[test]
 fn both_clients_answer_as_the_contract_says() {
-    const PROGRAMS: u64 = 2000;
+    const PROGRAMS: u64 = 3000;
     const LANES: usize = 2;
     /// Beside the keys that the C ABI has to itself.
     const KEYSPACE: KeyspaceId = KeyspaceId::FIRST_NAMED;
@@ -204,6 +208,7 @@ macro_rules! planted_bugs_are_found {
 
 planted_bugs_are_found! {
     a_dropped_conflict_of_a_read_is_found: DropsConflicts,
+    a_dropped_conflict_of_an_abandoned_read_is_found: DropsAbandonedReads,
     a_dropped_conflict_of_a_range_is_found: DropsRangeConflicts,
     a_page_that_hides_what_is_left_is_found: SaysNothingIsLeft,
     a_page_that_promises_more_is_found: SaysMoreIsLeft,
@@ -217,4 +222,22 @@ planted_bugs_are_found! {
     a_lost_explicit_conflict_is_found: LosesExplicitConflicts,
     a_transaction_that_on_error_leaves_as_it_is_is_found: KeepsWritesAfterErrors,
     a_watch_that_fails_is_found: FailsWatches,
+    one_try_too_many_is_found: TriesOnceMore,
+}
+
+#[test]
+fn clients_that_disagree_are_found() {
+    const PROGRAMS: u64 = 500;
+    let is_found = runtime().block_on(async {
+        for seed in 1..=PROGRAMS {
+            let (one, other) = (in_memory(), Faulty(in_memory(), Bug::MiscountsSizes));
+            let (pairs, steps) = program(seed);
+            assert!(Alone(&other).run(&pairs, &steps).await.is_ok(), "the model leaves it open");
+            if Both(&one, &other).run(&pairs, &steps).await.is_err() {
+                return true;
+            }
+        }
+        false
+    });
+    assert!(is_found);
 }

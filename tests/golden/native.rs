@@ -192,6 +192,7 @@ fn transaction_option(option: i32) -> TransactionOption {
         51 => TransactionOption::ReadYourWritesDisable,
         600 => TransactionOption::SnapshotReadYourWritesEnable,
         601 => TransactionOption::SnapshotReadYourWritesDisable,
+        701 => TransactionOption::UsedDuringCommitProtectionDisable,
         712 => TransactionOption::ReportConflictingKeys,
         1100 => TransactionOption::BypassUnreadable,
         other => panic!("unknown option {other}"),

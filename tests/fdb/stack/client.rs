@@ -1,10 +1,16 @@
 //! What the machines ask of a client beyond the operations of the golden programs.
 
-use std::time::Duration;
+use std::{
+    future::Future as _,
+    pin::pin,
+    task::{Context, Waker},
+    time::Duration,
+};
 
-use plinth_client::{Backend, Transaction as NativeTransaction, Version};
+use plinth_client::{Backend, Transaction as NativeTransaction, TransactionOption, Version};
 use tokio::task::JoinHandle;
 
+use super::operation::{RETRY_LIMIT, SIZE_LIMIT};
 use crate::{
     ffi::{Future, Transaction},
     golden::runner::operations::{Answer, Code, Operations},
@@ -22,6 +28,9 @@ pub(super) trait Machine: Operations {
     /// A watch that is waited for.
     type Watch;
 
+    /// Begins to read a key, and lets go.
+    fn abandon(&self, key: &[u8]);
+    fn set_value(&self, option: i32, value: i64) -> Answer<()>;
     fn set_read_version(&self, version: i64);
     fn get_versionstamp(&self) -> Self::Stamp;
     async fn stamp(stamp: Self::Stamp) -> Answer<Vec<u8>>;
@@ -35,6 +44,24 @@ pub(super) trait Machine: Operations {
 impl<B: Backend> Machine for NativeTransaction<B> {
     type Stamp = JoinHandle<Answer<Vec<u8>>>;
     type Watch = JoinHandle<Answer<()>>;
+
+    fn abandon(&self, key: &[u8]) {
+        let mut read = pin!(Self::get(self, key.to_vec()));
+        // Whether it is done at once or never makes no difference.
+        let _ = read.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    }
+
+    fn set_value(&self, option: i32, value: i64) -> Answer<()> {
+        Self::set_option(
+            self,
+            match option {
+                RETRY_LIMIT => TransactionOption::RetryLimit(u32::try_from(value).ok()),
+                SIZE_LIMIT => TransactionOption::SizeLimit(usize::try_from(value).unwrap()),
+                other => unreachable!("option {other} is not in the programs"),
+            },
+        );
+        Ok(())
+    }
 
     fn set_read_version(&self, version: i64) {
         Self::set_read_version(self, Version(u64::try_from(version).unwrap()));
@@ -78,6 +105,15 @@ impl<B: Backend> Machine for NativeTransaction<B> {
 impl Machine for Transaction {
     type Stamp = Future;
     type Watch = Future;
+
+    fn abandon(&self, key: &[u8]) {
+        Self::get(self, key, false).cancel();
+    }
+
+    fn set_value(&self, option: i32, value: i64) -> Answer<()> {
+        Self::set_option(self, option, &value.to_le_bytes())
+            .map_err(|code| u16::try_from(code).unwrap())
+    }
 
     fn set_read_version(&self, version: i64) {
         Self::set_read_version(self, version);

@@ -2,7 +2,7 @@
 
 use plinth_client::KeySelector;
 
-use super::client::Machine;
+use super::{client::Machine, operation::RETRY_LIMIT};
 use crate::golden::runner::operations::{Answer, Client, Code, Conflicts, Operations, Range, Row};
 
 /// What is wrong with a client.
@@ -10,6 +10,8 @@ use crate::golden::runner::operations::{Answer, Client, Code, Conflicts, Operati
 pub(super) enum Bug {
     /// Reads of a key add no conflict.
     DropsConflicts,
+    /// Reads that nobody waits for add none.
+    DropsAbandonedReads,
     /// Range reads add none.
     DropsRangeConflicts,
     /// Pages that a limit ended say that nothing more is there.
@@ -36,6 +38,10 @@ pub(super) enum Bug {
     KeepsWritesAfterErrors,
     /// Watches tell nothing but errors.
     FailsWatches,
+    /// `on_error` begins again once more than it may.
+    TriesOnceMore,
+    /// Sizes are one too large: the contract leaves them open, but all clients must agree.
+    MiscountsSizes,
 }
 
 /// A client with a bug.
@@ -159,6 +165,17 @@ impl<T: Machine> Machine for FaultyTransaction<T> {
     type Stamp = T::Stamp;
     type Watch = (T::Watch, Bug);
 
+    fn abandon(&self, key: &[u8]) {
+        if self.1 != Bug::DropsAbandonedReads {
+            self.0.abandon(key);
+        }
+    }
+
+    fn set_value(&self, option: i32, value: i64) -> Answer<()> {
+        let value = value + i64::from(self.1 == Bug::TriesOnceMore && option == RETRY_LIMIT);
+        self.0.set_value(option, value)
+    }
+
     fn set_read_version(&self, version: i64) {
         self.0.set_read_version(version);
     }
@@ -181,7 +198,8 @@ impl<T: Machine> Machine for FaultyTransaction<T> {
     }
 
     async fn get_approximate_size(&self) -> Answer<i64> {
-        self.0.get_approximate_size().await
+        let size = self.0.get_approximate_size().await?;
+        Ok(size + i64::from(self.1 == Bug::MiscountsSizes))
     }
 
     fn get_committed_version(&self) -> i64 {

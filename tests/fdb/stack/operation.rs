@@ -45,6 +45,10 @@ pub(super) enum Op {
         key: Operand,
         snapshot: bool,
     },
+    /// Begins to read and lets go before the answer is there. It counts as read all the same.
+    Abandon {
+        key: Operand,
+    },
     GetKey {
         selector: Selector,
         snapshot: bool,
@@ -83,6 +87,11 @@ pub(super) enum Op {
         kind: i32,
     },
     SetOption(i32),
+    /// An option with a number.
+    SetValue {
+        option: i32,
+        value: i64,
+    },
     ShowConflicts(Conflicts),
     Size,
     Watch {
@@ -134,6 +143,11 @@ impl Chance {
         choices[self.below(choices.len())]
     }
 }
+
+/// Option: how often `on_error` begins again.
+pub(super) const RETRY_LIMIT: i32 = 501;
+/// Option: how large a transaction may be.
+pub(super) const SIZE_LIMIT: i32 = 503;
 
 /// Keys that are close to each other, so that operations meet.
 const KEYS: [&[u8]; 15] = [
@@ -211,7 +225,8 @@ impl Chance {
 
     fn op(&mut self) -> Op {
         match self.below(100) {
-            0..16 => Op::Get { key: self.key(), snapshot: self.one_in(4) },
+            0..3 => Op::Abandon { key: self.key() },
+            3..16 => Op::Get { key: self.key(), snapshot: self.one_in(4) },
             16..23 => {
                 let key = self.key();
                 Op::GetKey { selector: self.selector(key), snapshot: self.one_in(4) }
@@ -239,7 +254,11 @@ impl Chance {
                 let (begin, end) = self.ends();
                 Op::Conflict { begin, end, kind: self.pick(&[0, 1]) }
             }
-            75..79 => Op::SetOption(self.pick(&[30, 30, 30, 51, 600, 601, 712, 712])),
+            75..78 => Op::SetOption(self.pick(&[30, 30, 30, 51, 600, 601, 701, 712, 712])),
+            78 => match self.below(2) {
+                0 => Op::SetValue { option: RETRY_LIMIT, value: self.pick(&[-1, 0, 1, 2]) },
+                _ => Op::SetValue { option: SIZE_LIMIT, value: self.pick(&[31, 32, 200, 500]) },
+            },
             79..82 => Op::ShowConflicts(self.pick(&[Conflicts::Read, Conflicts::Write])),
             82 => Op::Size,
             83 => Op::Watch { key: self.key() },

@@ -11,6 +11,7 @@ use crate::golden::runner::operations::{Answer, Code, Conflicts, Row};
 const NOT_COMMITTED: Code = 1020;
 const TRANSACTION_INVALID_VERSION: Code = 2020;
 const NO_COMMIT_VERSION: Code = 2021;
+const TRANSACTION_TOO_LARGE: Code = 2101;
 /// The codes after which `on_error` begins again.
 const RETRYABLE: [Code; 8] = [1007, 1009, 1020, 1021, 1037, 1038, 1042, 1051];
 
@@ -66,8 +67,13 @@ impl Transaction {
             same(&Ok(-1), &answered)?;
             return stamped(NO_COMMIT_VERSION);
         }
+        if self.size_limit.is_some_and(|limit| self.size > limit) {
+            same(&Err(TRANSACTION_TOO_LARGE), &answered)?;
+            return stamped(TRANSACTION_INVALID_VERSION);
+        }
         let seen = self.seen(world);
         let written = world.written_since(seen);
+        self.must.extend(&self.unseen);
         let version = match answered {
             Ok(_) if self.must.meets(&written) => {
                 return Err(format!("it commits in spite of {:?}", self.must.common(&written)));
@@ -117,8 +123,10 @@ impl Transaction {
         if let Some(ended) = self.ended {
             return same(&Err(ended), &answered);
         }
-        if RETRYABLE.contains(&code) {
-            *self = Self::default();
+        let is_last = self.retry_limit.is_some_and(|limit| self.retries >= limit);
+        if !is_last && RETRYABLE.contains(&code) {
+            let (retries, retry_limit) = (self.retries + 1, self.retry_limit);
+            *self = Self { retries, retry_limit, ..Self::default() };
             return same(&Ok(()), &answered);
         }
         self.ended = Some(CANCELLED);

@@ -5,6 +5,7 @@ use plinth_client::KeySelector;
 
 use super::{
     model::{Seen, World},
+    operation::{RETRY_LIMIT, SIZE_LIMIT},
     overlay::{self, Local, View, Write, local, pieces, view},
     page::{check_page, scanned},
     ranges::{END, Key, Ranges, after},
@@ -17,6 +18,7 @@ const ACCESSED_UNREADABLE: Code = 1036;
 pub(super) const INVALID_OPERATION: Code = 2000;
 const KEY_OUTSIDE_LEGAL_RANGE: Code = 2004;
 const INVERTED_RANGE: Code = 2005;
+const INVALID_OPTION_VALUE: Code = 2006;
 const READ_VERSION_ALREADY_SET: Code = 2010;
 const VERSION_INVALID: Code = 2011;
 const USED_DURING_COMMIT: Code = 2017;
@@ -24,6 +26,7 @@ const KEY_TOO_LARGE: Code = 2102;
 const VALUE_TOO_LARGE: Code = 2103;
 const EXACT_MODE_WITHOUT_LIMITS: Code = 2210;
 
+const SIZE_LIMIT_MIN: i64 = 32;
 const KEY_BYTES_MAX: usize = 10_000;
 const VALUE_BYTES_MAX: usize = 100_000;
 
@@ -53,6 +56,10 @@ pub(super) struct Transaction {
     /// What is certain to be in its read conflicts, and what may be.
     pub(super) must: Ranges,
     pub(super) may: Ranges,
+    /// What is in them at the commit at last: reads that nobody waits for.
+    pub(super) unseen: Ranges,
+    /// There were such reads. Where pages end depends on how far they have come.
+    pub(super) has_unseen: bool,
     pub(super) write_conflicts: Ranges,
     pub(super) stored: Option<Code>,
     pub(super) read_failure: Option<Code>,
@@ -64,6 +71,11 @@ pub(super) struct Transaction {
     pub(super) is_next_write_silent: bool,
     pub(super) is_touched: bool,
     pub(super) reports_conflicts: bool,
+    /// Whether use after the commit ends everything.
+    pub(super) is_protected: bool,
+    pub(super) retries: i64,
+    pub(super) retry_limit: Option<i64>,
+    pub(super) size_limit: Option<i64>,
 }
 
 impl Default for Transaction {
@@ -76,6 +88,8 @@ impl Default for Transaction {
             writes: Vec::new(),
             must: Ranges::default(),
             may: Ranges::default(),
+            unseen: Ranges::default(),
+            has_unseen: false,
             write_conflicts: Ranges::default(),
             stored: None,
             read_failure: None,
@@ -87,6 +101,10 @@ impl Default for Transaction {
             is_next_write_silent: false,
             is_touched: false,
             reports_conflicts: false,
+            is_protected: true,
+            retries: 0,
+            retry_limit: None,
+            size_limit: None,
         }
     }
 }
@@ -125,7 +143,9 @@ impl Transaction {
     /// made after the commit ends the transaction.
     pub(super) fn refused(&mut self) -> Option<Code> {
         if self.stored.is_none() && self.is_used_up {
-            self.ended.get_or_insert(USED_DURING_COMMIT);
+            if self.is_protected {
+                self.ended.get_or_insert(USED_DURING_COMMIT);
+            }
             return Some(USED_DURING_COMMIT);
         }
         self.stored.or(self.ended)
@@ -168,6 +188,22 @@ impl Transaction {
                 self.may.add(&begin, &end);
             }
         }
+    }
+
+    /// Whether a read of a key is sure to succeed.
+    pub(super) fn may_read(&self, key: &[u8]) -> bool {
+        let is_legal = key < END && key.len() <= KEY_BYTES_MAX;
+        self.is_healthy() && is_legal && local(self.visible(false), key) != Local::Unreadable
+    }
+
+    /// A read whose answer nobody has seen.
+    pub(super) fn read_unseen(&mut self, key: &[u8]) {
+        self.is_touched = true;
+        let mut rest = std::mem::take(&mut self.must);
+        self.conflict(key, &after(key));
+        std::mem::swap(&mut rest, &mut self.must);
+        self.unseen.extend(&rest);
+        self.has_unseen = true;
     }
 
     pub(super) fn get(
@@ -295,12 +331,15 @@ impl Transaction {
         check_page(range, &rows, page, *more)?;
         if !range.snapshot {
             // A page that a limit ended may not have come to know that all keys lie behind it. An
-            // empty one may be so whatever the database holds, by the transaction's own writes.
-            let is_unsure = *more || page.is_empty() && !self.visible(false).is_empty();
-            let ran_off = (first.is_before_all, last.is_after_all);
+            // empty one may be known to be so before.
+            let is_unsure = *more || page.is_empty();
+            let ran_off = (
+                first.key.is_empty() || last.key.is_empty(),
+                first.is_after_all || last.is_after_all,
+            );
             let (low, high) = scanned(range, page, *more, ran_off);
             self.conflict_at_most(&low, &high);
-            let ran_off = if is_unsure { (false, false) } else { (ran_off.0, last.lacks_keys) };
+            let ran_off = (first.is_before_all && !is_unsure, last.lacks_keys && !is_unsure);
             let (low, high) = scanned(range, page, *more, ran_off);
             self.conflict(&low, &high);
         }
@@ -427,15 +466,29 @@ impl Transaction {
         same(&Ok(()), &answered)
     }
 
+    pub(super) fn set_value(&mut self, option: i32, value: i64) {
+        if self.stored.is_some() {
+            return;
+        }
+        match option {
+            RETRY_LIMIT => self.retry_limit = (value >= 0).then_some(value),
+            SIZE_LIMIT if value < SIZE_LIMIT_MIN => self.stored = Some(INVALID_OPTION_VALUE),
+            SIZE_LIMIT => self.size_limit = Some(value),
+            other => unreachable!("option {other} is not in the programs"),
+        }
+    }
+
     pub(super) fn set_option(&mut self, option: i32) {
+        if self.stored.is_some() {
+            return;
+        }
         match option {
             30 => self.is_next_write_silent = true,
-            51 if self.is_touched => {
-                self.stored.get_or_insert(INVALID_OPERATION);
-            }
+            51 if self.is_touched => self.stored = Some(INVALID_OPERATION),
             51 => self.sees_writes = false,
             600 => self.snapshot_sees_writes += 1,
             601 => self.snapshot_sees_writes -= 1,
+            701 => self.is_protected = false,
             712 => self.reports_conflicts = true,
             other => unreachable!("option {other} is not in the programs"),
         }
