@@ -3,6 +3,8 @@
 
 use std::ffi::c_int;
 
+use plinth_client::{ApiVersion, ErrorCode};
+
 use crate::abi::FdbError;
 
 const RETRYABLE: c_int = 50_000;
@@ -11,29 +13,15 @@ const RETRYABLE_NOT_COMMITTED: c_int = 50_002;
 
 /// Whether `predicate` holds for `error` in the release that has this API version.
 pub(super) fn holds(predicate: c_int, error: FdbError, api_version: c_int) -> bool {
+    let api_version = ApiVersion(u16::try_from(api_version).unwrap_or_default());
+    // Codes of our own are never seen by programs, and mean nothing when they come from elsewhere.
+    let Some(code) = u16::try_from(error).ok().filter(|code| *code < 8000).map(ErrorCode) else {
+        return false;
+    };
     match predicate {
-        RETRYABLE => is_maybe_committed(error) || is_not_committed(error, api_version),
-        MAYBE_COMMITTED => is_maybe_committed(error),
-        RETRYABLE_NOT_COMMITTED => is_not_committed(error, api_version),
-        _ => false,
-    }
-}
-
-fn is_maybe_committed(error: FdbError) -> bool {
-    matches!(error, 1021 | 1039)
-}
-
-fn is_not_committed(error: FdbError, api_version: c_int) -> bool {
-    match error {
-        1007 | 1009 | 1020 | 1037 | 1038 | 1042 | 1051 | 1213 => true,
-        // The tenant that a storage server does not know yet.
-        2137 => api_version < 720,
-        // A server with too many requests for read versions.
-        1078 => api_version >= 720,
-        // Throttling by tags in the proxies.
-        1223 => (720..800).contains(&api_version),
-        // Throttling of hot shards and of locked ranges.
-        1235 | 1242 => api_version >= 740,
+        RETRYABLE => code.is_maybe_committed() || api_version.is_retryable_not_committed(code),
+        MAYBE_COMMITTED => code.is_maybe_committed(),
+        RETRYABLE_NOT_COMMITTED => api_version.is_retryable_not_committed(code),
         _ => false,
     }
 }
