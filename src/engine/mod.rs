@@ -13,6 +13,7 @@ pub mod conflict;
 mod damage;
 pub mod directory;
 mod facade;
+mod file_header;
 mod flush;
 pub(crate) mod idempotency;
 pub mod inspect;

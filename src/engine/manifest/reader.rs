@@ -6,11 +6,14 @@ use super::{
     ManifestError, ManifestState,
     body::decode,
     record::{
-        HeaderError, MANIFEST_HEADER_BYTES, ManifestHeader, Place, RECORD_HEADER_BYTES,
-        RecordHeader, SECTOR_BYTES, TYPE_EDIT, TYPE_SNAPSHOT,
+        MANIFEST_HEADER_BYTES, ManifestHeader, Place, RECORD_HEADER_BYTES, RecordHeader,
+        SECTOR_BYTES, TYPE_EDIT, TYPE_SNAPSHOT,
     },
 };
-use crate::vfs::{File, Vfs};
+use crate::{
+    engine::file_header::HeaderError,
+    vfs::{File, Vfs},
+};
 
 /// How much is looked at a time when a later record is searched.
 const WINDOW_BYTES: u64 = 1 << 20;

@@ -5,8 +5,10 @@
 //! names the checksum of the record before it, which makes a chain. Nothing is read by a length
 //! whose header has not passed its checksum.
 
+use crate::engine::file_header::{FILE_HEADER_BYTES, FileKind, HeaderError};
+
 /// Bytes of a manifest's header: one sector.
-pub(super) const MANIFEST_HEADER_BYTES: usize = 512;
+pub(super) const MANIFEST_HEADER_BYTES: usize = FILE_HEADER_BYTES;
 /// What a disk writes as one. Every record begins one, since every record is synced by itself.
 pub(super) const SECTOR_BYTES: u64 = 512;
 /// Bytes of a record's header.
@@ -19,8 +21,7 @@ pub(super) const TYPE_SNAPSHOT: u8 = 1;
 /// The type of a record that has what changed.
 pub(super) const TYPE_EDIT: u8 = 2;
 
-const MAGIC: [u8; 8] = *b"PLINTHMF";
-const FORMAT: u32 = 1;
+const KIND: FileKind = FileKind { magic: *b"PLINTHMF", format: 1 };
 const RECORD_MAGIC: [u8; 4] = *b"PLMR";
 
 /// What a manifest's header says.
@@ -32,52 +33,28 @@ pub(super) struct ManifestHeader {
     pub(super) salt: u64,
 }
 
-/// Why bytes are not a header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum HeaderError {
-    Damaged,
-    UnknownFormat(u32),
-}
-
 impl ManifestHeader {
     pub(super) fn encode(&self) -> [u8; MANIFEST_HEADER_BYTES] {
-        let mut bytes = Vec::with_capacity(MANIFEST_HEADER_BYTES);
-        bytes.extend_from_slice(&MAGIC);
-        bytes.extend_from_slice(&FORMAT.to_le_bytes());
-        bytes.extend_from_slice(&[0; 4]);
-        bytes.extend_from_slice(&self.database_id);
-        bytes.extend_from_slice(&self.number.to_le_bytes());
-        bytes.extend_from_slice(&self.salt.to_le_bytes());
-        bytes.resize(MANIFEST_HEADER_BYTES - 4, 0);
-        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
-        bytes.try_into().expect("the fields above are 512 bytes")
+        KIND.encode(&[
+            &[0; 4],
+            &self.database_id,
+            &self.number.to_le_bytes(),
+            &self.salt.to_le_bytes(),
+        ])
     }
 
     pub(super) fn decode(bytes: &[u8; MANIFEST_HEADER_BYTES]) -> Result<Self, HeaderError> {
-        Self::fields(bytes).unwrap_or(Err(HeaderError::Damaged))
-    }
-
-    /// `None` where the bytes end too soon, which an array of this length doesn't.
-    fn fields(bytes: &[u8; MANIFEST_HEADER_BYTES]) -> Option<Result<Self, HeaderError>> {
-        let (covered, crc) = bytes.split_last_chunk::<4>()?;
-        let (magic, rest) = bytes.split_first_chunk::<8>()?;
-        if *magic != MAGIC || u32::from_le_bytes(*crc) != crc32fast::hash(covered) {
-            return Some(Err(HeaderError::Damaged));
-        }
-        let (format, rest) = rest.split_first_chunk::<4>()?;
-        let format = u32::from_le_bytes(*format);
-        if format != FORMAT {
-            return Some(Err(HeaderError::UnknownFormat(format)));
-        }
-        let (_, rest) = rest.split_first_chunk::<4>()?;
-        let (database_id, rest) = rest.split_first_chunk::<16>()?;
-        let (number, rest) = rest.split_first_chunk::<8>()?;
-        let (salt, _) = rest.split_first_chunk::<8>()?;
-        Some(Ok(Self {
-            database_id: *database_id,
-            number: u64::from_le_bytes(*number),
-            salt: u64::from_le_bytes(*salt),
-        }))
+        KIND.decode(bytes, |fields| {
+            let (_, rest) = fields.split_first_chunk::<4>()?;
+            let (database_id, rest) = rest.split_first_chunk::<16>()?;
+            let (number, rest) = rest.split_first_chunk::<8>()?;
+            let (salt, _) = rest.split_first_chunk::<8>()?;
+            Some(Self {
+                database_id: *database_id,
+                number: u64::from_le_bytes(*number),
+                salt: u64::from_le_bytes(*salt),
+            })
+        })
     }
 }
 

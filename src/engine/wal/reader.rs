@@ -12,10 +12,13 @@ use super::{
     LogError, LogRecord, body,
     body::BodyError,
     record::{Place, RECORD_ALIGNMENT, RECORD_HEADER_BYTES, RECORD_MAGIC, RecordHeader},
-    segment::{HeaderError, SECTOR_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader},
+    segment::{SECTOR_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader},
 };
 use crate::{
-    engine::planted::{Bug::LogChecksumIgnored, is_planted},
+    engine::{
+        file_header::HeaderError,
+        planted::{Bug::LogChecksumIgnored, is_planted},
+    },
     vfs::{File, Vfs},
 };
 

@@ -14,17 +14,19 @@ use std::{
 use plinth_protocol::Version;
 
 use super::{LogError, LogOptions};
-use crate::vfs::{File, Vfs, VfsError};
+use crate::{
+    engine::file_header::{FILE_HEADER_BYTES, FileKind, HeaderError},
+    vfs::{File, Vfs, VfsError},
+};
 
 /// Bytes of a segment's header: one sector.
-pub(super) const SEGMENT_HEADER_BYTES: usize = 512;
+pub(super) const SEGMENT_HEADER_BYTES: usize = FILE_HEADER_BYTES;
 /// What a disk writes as one. Records that are synced apart never share one.
 pub(super) const SECTOR_BYTES: u64 = 512;
 /// The number of the first segment.
 pub(super) const FIRST_SEGMENT: u64 = 1;
 
-const MAGIC: [u8; 8] = *b"PLINTHWL";
-const FORMAT: u32 = 1;
+const KIND: FileKind = FileKind { magic: *b"PLINTHWL", format: 1 };
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// What a segment's header says.
@@ -44,59 +46,35 @@ pub(super) struct SegmentHeader {
     pub(super) stale_to: u64,
 }
 
-/// Why bytes are not a header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum HeaderError {
-    Damaged,
-    UnknownFormat(u32),
-}
-
 impl SegmentHeader {
     pub(super) fn encode(&self) -> [u8; SEGMENT_HEADER_BYTES] {
-        let mut bytes = Vec::with_capacity(SEGMENT_HEADER_BYTES);
-        bytes.extend_from_slice(&MAGIC);
-        bytes.extend_from_slice(&FORMAT.to_le_bytes());
-        bytes.extend_from_slice(&self.previous.to_le_bytes());
-        bytes.extend_from_slice(&self.database_id);
-        bytes.extend_from_slice(&self.number.to_le_bytes());
-        bytes.extend_from_slice(&self.salt.to_le_bytes());
-        bytes.extend_from_slice(&self.after_version.0.to_le_bytes());
-        bytes.extend_from_slice(&self.stale_to.to_le_bytes());
-        bytes.resize(SEGMENT_HEADER_BYTES - 4, 0);
-        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
-        bytes.try_into().expect("the fields above are 512 bytes")
+        KIND.encode(&[
+            &self.previous.to_le_bytes(),
+            &self.database_id,
+            &self.number.to_le_bytes(),
+            &self.salt.to_le_bytes(),
+            &self.after_version.0.to_le_bytes(),
+            &self.stale_to.to_le_bytes(),
+        ])
     }
 
     pub(super) fn decode(bytes: &[u8; SEGMENT_HEADER_BYTES]) -> Result<Self, HeaderError> {
-        Self::fields(bytes).unwrap_or(Err(HeaderError::Damaged))
-    }
-
-    /// `None` where the bytes end too soon, which an array of this length doesn't.
-    fn fields(bytes: &[u8; SEGMENT_HEADER_BYTES]) -> Option<Result<Self, HeaderError>> {
-        let (covered, crc) = bytes.split_last_chunk::<4>()?;
-        let (magic, rest) = bytes.split_first_chunk::<8>()?;
-        if *magic != MAGIC || u32::from_le_bytes(*crc) != crc32fast::hash(covered) {
-            return Some(Err(HeaderError::Damaged));
-        }
-        let (format, rest) = rest.split_first_chunk::<4>()?;
-        let format = u32::from_le_bytes(*format);
-        if format != FORMAT {
-            return Some(Err(HeaderError::UnknownFormat(format)));
-        }
-        let (previous, rest) = rest.split_first_chunk::<4>()?;
-        let (database_id, rest) = rest.split_first_chunk::<16>()?;
-        let (number, rest) = rest.split_first_chunk::<8>()?;
-        let (salt, rest) = rest.split_first_chunk::<8>()?;
-        let (after_version, rest) = rest.split_first_chunk::<8>()?;
-        let (stale_to, _) = rest.split_first_chunk::<8>()?;
-        Some(Ok(Self {
-            database_id: *database_id,
-            number: u64::from_le_bytes(*number),
-            salt: u64::from_le_bytes(*salt),
-            after_version: Version(u64::from_le_bytes(*after_version)),
-            previous: u32::from_le_bytes(*previous),
-            stale_to: u64::from_le_bytes(*stale_to),
-        }))
+        KIND.decode(bytes, |fields| {
+            let (previous, rest) = fields.split_first_chunk::<4>()?;
+            let (database_id, rest) = rest.split_first_chunk::<16>()?;
+            let (number, rest) = rest.split_first_chunk::<8>()?;
+            let (salt, rest) = rest.split_first_chunk::<8>()?;
+            let (after_version, rest) = rest.split_first_chunk::<8>()?;
+            let (stale_to, _) = rest.split_first_chunk::<8>()?;
+            Some(Self {
+                database_id: *database_id,
+                number: u64::from_le_bytes(*number),
+                salt: u64::from_le_bytes(*salt),
+                after_version: Version(u64::from_le_bytes(*after_version)),
+                previous: u32::from_le_bytes(*previous),
+                stale_to: u64::from_le_bytes(*stale_to),
+            })
+        })
     }
 }
 
