@@ -98,9 +98,9 @@ fn what_is_damaged_is_shown_as_far_as_it_goes() {
     let said = run(&["inspect", "log", path, "--json"]);
     assert_eq!(said.code, 1, "{said:?}");
     let lines = json_lines(&said);
-    // The record before ends there or a bit earlier: each that is synced begins a sector.
+    // The record before ends there, or less than a sector earlier where it was synced by itself.
     let end = lines[0]["end"].as_u64().unwrap();
-    assert_eq!(end.next_multiple_of(512), record.offset);
+    assert!(end <= record.offset && record.offset - end < 512, "{end}, {}", record.offset);
     assert!(lines[1]["damage"].as_str().unwrap().contains(&record.offset.to_string()));
     let (number, _) = sample.damage_table();
     fails(&["inspect", "table", path, &number.to_string()], "is damaged at offset");
