@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use plinth_protocol::{
-    ConflictRange, Error, ErrorCode, KeyRange, Version, limits::IDEMPOTENCY_ID_BYTES,
+    ConflictRange, Error, ErrorCode, KeyRange, MutationOp, Version, limits::IDEMPOTENCY_ID_BYTES,
 };
 
 use super::{
@@ -166,19 +166,7 @@ impl<B: Backend> Transaction<B> {
                 mutation.adds_conflict && mutation.keyspace == self.keyspace
             });
         let mut ranges: Vec<_> = own
-            .map(|(index, mutation)| {
-                use plinth_protocol::MutationOp as Op;
-                match &mutation.op {
-                    Op::ClearRange { begin, end } => KeyRange::new(begin.clone(), end.clone()),
-                    Op::SetVersionstampedKey { key, offset, .. } => {
-                        possible_keys(key, *offset, state.writes.stamp_floor(index))
-                    }
-                    Op::Set { key, .. }
-                    | Op::Clear { key }
-                    | Op::Atomic { key, .. }
-                    | Op::SetVersionstampedValue { key, .. } => KeyRange::point(key),
-                }
-            })
+            .map(|(index, mutation)| written_keys(&mutation.op, state.writes.stamp_floor(index)))
             .collect();
         let explicit = state.write_conflicts.iter();
         let explicit = explicit.filter(|conflict| conflict.keyspace == self.keyspace);
@@ -203,6 +191,21 @@ impl<B: Backend> Transaction<B> {
             Some(error) => Err(error),
             None => Ok(state),
         }
+    }
+}
+
+/// The keys that a mutation writes; all that it can come to write, if a stamp with a version above
+/// `floor` will decide.
+pub(super) fn written_keys(op: &MutationOp, floor: Version) -> KeyRange {
+    match op {
+        MutationOp::ClearRange { begin, end } => {
+            KeyRange { begin: begin.clone(), end: end.clone() }
+        }
+        MutationOp::SetVersionstampedKey { key, offset, .. } => possible_keys(key, *offset, floor),
+        MutationOp::Set { key, .. }
+        | MutationOp::Clear { key }
+        | MutationOp::Atomic { key, .. }
+        | MutationOp::SetVersionstampedValue { key, .. } => KeyRange::point(key),
     }
 }
 

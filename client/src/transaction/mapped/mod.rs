@@ -15,13 +15,13 @@ use std::{
 use bytes::Bytes;
 use mapper::Mapper;
 use plinth_protocol::{
-    Error, ErrorCode, KeyRange, KeySelector, KeyspaceId, MutationOp,
+    Error, ErrorCode, KeyRange, KeySelector, KeyspaceId,
     range::{key_after, prefix_end},
     response::KeyValue,
 };
 
 use super::{
-    RangeRead, StreamingMode, Transaction, conflicts::merge_ranges, overlay::possible_keys,
+    RangeRead, StreamingMode, Transaction, conflicts::merge_ranges, settings::written_keys,
     special_keys::is_special_range, state::State,
 };
 use crate::{Backend, IntoBytes, Snapshot};
@@ -129,18 +129,8 @@ impl<B: Backend> Transaction<B> {
 fn written<S: Snapshot>(state: &State<S>, keyspace: KeyspaceId) -> Vec<KeyRange> {
     let own = state.writes.mutations.iter().enumerate();
     let own = own.filter(|(_, mutation)| mutation.keyspace == keyspace);
-    let ranges = own.map(|(index, mutation)| match &mutation.op {
-        MutationOp::ClearRange { begin, end } => {
-            KeyRange { begin: begin.clone(), end: end.clone() }
-        }
-        MutationOp::SetVersionstampedKey { key, offset, .. } => {
-            possible_keys(key, *offset, state.writes.stamp_floor(index))
-        }
-        MutationOp::Set { key, .. }
-        | MutationOp::Clear { key }
-        | MutationOp::Atomic { key, .. }
-        | MutationOp::SetVersionstampedValue { key, .. } => KeyRange::point(key),
-    });
+    let ranges =
+        own.map(|(index, mutation)| written_keys(&mutation.op, state.writes.stamp_floor(index)));
     merge_ranges(ranges.collect())
 }
 
