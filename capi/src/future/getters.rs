@@ -5,7 +5,7 @@ use std::ffi::{c_char, c_double, c_int};
 
 use plinth_client::ErrorCode;
 
-use super::{Answer, FUTURE_NOT_SET, FUTURE_RELEASED, FdbFuture, share};
+use super::{Answer, FUTURE_NOT_SET, FUTURE_RELEASED, FdbFuture, look};
 use crate::{
     abi::{FdbBool, FdbError, code, guarded_error, length, put},
     cluster::FdbCluster,
@@ -17,11 +17,11 @@ use crate::{
 ///
 /// # Safety
 ///
-/// As [`share`].
+/// As [`look`].
 unsafe fn read(future: *mut FdbFuture, take: impl FnOnce(&Answer) -> Option<()>) -> FdbError {
     guarded_error(|| {
         // SAFETY: by this function's contract.
-        let future = unsafe { share(future) };
+        let future = unsafe { look(future) };
         let state = future.state();
         match &state.outcome {
             None => Err(FUTURE_NOT_SET),

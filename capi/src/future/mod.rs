@@ -55,8 +55,29 @@ pub struct FdbFuture {
 struct State {
     outcome: Option<Result<Answer, FdbError>>,
     is_released: bool,
-    callbacks: Vec<Callback>,
+    callbacks: Callbacks,
     work: Option<Ending>,
+}
+
+/// Callbacks in the order in which they were set. Nearly always it is one, for which nothing is
+/// allocated.
+#[derive(Default)]
+struct Callbacks {
+    first: Option<Callback>,
+    others: Vec<Callback>,
+}
+
+impl Callbacks {
+    fn push(&mut self, callback: Callback) {
+        match &self.first {
+            None => self.first = Some(callback),
+            Some(_) => self.others.push(callback),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
 }
 
 struct Callback {
@@ -79,10 +100,10 @@ impl FdbFuture {
     }
 
     /// Makes the future ready, unless it is, and gives the callbacks that are now to be called.
-    fn settle(&self, outcome: Result<Answer, FdbError>) -> Vec<Callback> {
+    fn settle(&self, outcome: Result<Answer, FdbError>) -> Callbacks {
         let mut state = self.state();
         if state.outcome.is_some() {
-            return Vec::new();
+            return Callbacks::default();
         }
         state.outcome = Some(outcome);
         state.work = None;
@@ -92,8 +113,8 @@ impl FdbFuture {
         callbacks
     }
 
-    fn call(self: &Arc<Self>, callbacks: Vec<Callback>) {
-        for callback in callbacks {
+    fn call(self: &Arc<Self>, callbacks: Callbacks) {
+        for callback in callbacks.first.into_iter().chain(callbacks.others) {
             (callback.function)(Arc::as_ptr(self).cast_mut(), callback.parameter);
         }
     }
@@ -164,7 +185,7 @@ async fn until_ended(work: SharedWork) -> Result<Answer, Error> {
 /// program may wait for them.
 struct Calls {
     future: Arc<FdbFuture>,
-    callbacks: Vec<Callback>,
+    callbacks: Callbacks,
 }
 
 impl Drop for Calls {
@@ -246,6 +267,17 @@ unsafe fn share(future: *mut FdbFuture) -> Arc<FdbFuture> {
     unsafe { Arc::from_raw(future) }
 }
 
+/// The future behind a pointer, to be looked into by a call that calls nobody back: the program
+/// can't destroy it meanwhile.
+///
+/// # Safety
+///
+/// `future` has not been destroyed, and is not while the result is used.
+unsafe fn look<'a>(future: *mut FdbFuture) -> &'a FdbFuture {
+    // SAFETY: by this function's contract the program's share is there.
+    unsafe { &*future }
+}
+
 /// Cancels a future: if it is pending it becomes ready with `operation_cancelled`.
 ///
 /// # Safety
@@ -323,7 +355,7 @@ pub unsafe extern "C" fn fdb_future_block_until_ready(future: *mut FdbFuture) ->
 pub unsafe extern "C" fn fdb_future_is_ready(future: *mut FdbFuture) -> FdbBool {
     guarded(0, || {
         // SAFETY: by this function's contract.
-        let future = unsafe { share(future) };
+        let future = unsafe { look(future) };
         FdbBool::from(future.state().outcome.is_some())
     })
 }
@@ -350,7 +382,7 @@ pub unsafe extern "C" fn fdb_future_set_callback(
             state.callbacks.push(callback);
         } else {
             drop(state);
-            future.call(vec![callback]);
+            future.call(Callbacks { first: Some(callback), others: Vec::new() });
         }
         Ok(())
     })
@@ -365,7 +397,7 @@ pub unsafe extern "C" fn fdb_future_set_callback(
 pub unsafe extern "C" fn fdb_future_get_error(future: *mut FdbFuture) -> FdbError {
     guarded_error(|| {
         // SAFETY: by this function's contract.
-        let future = unsafe { share(future) };
+        let future = unsafe { look(future) };
         match &future.state().outcome {
             None => Err(FUTURE_NOT_SET),
             Some(Err(error)) => Err(*error),
@@ -383,7 +415,7 @@ pub unsafe extern "C" fn fdb_future_get_error(future: *mut FdbFuture) -> FdbErro
 pub unsafe extern "C" fn fdb_future_is_error(future: *mut FdbFuture) -> FdbBool {
     guarded(0, || {
         // SAFETY: by this function's contract.
-        let future = unsafe { share(future) };
+        let future = unsafe { look(future) };
         FdbBool::from(matches!(future.state().outcome, Some(Err(_))))
     })
 }
