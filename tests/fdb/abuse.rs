@@ -177,6 +177,45 @@ fn bytes_may_be_null_where_they_are_none() {
 }
 
 #[test]
+fn error_predicates_take_any_number() {
+    for (code, classes) in [
+        (1020, [true, false, true]),
+        (1021, [true, true, false]),
+        (2000, [false; 3]),
+        (0, [false; 3]),
+        (-1, [false; 3]),
+        (i32::MAX, [false; 3]),
+    ] {
+        let predicates = [50_000, 50_001, 50_002];
+        assert_eq!(predicates.map(|predicate| ffi::error_predicate(predicate, code)), classes);
+        assert!(!ffi::error_predicate(49_999, code));
+    }
+}
+
+#[test]
+fn split_points_begin_and_end_where_the_range_does() {
+    let (_server, database) = server();
+    let tx = database.transaction();
+    for number in 0..200_u8 {
+        tx.set([b'k', number], [number; 100]);
+    }
+    tx.commit().wait().unwrap();
+    let tx = database.transaction();
+    let points = tx.get_range_split_points("k", "l", 1000).wait().unwrap().keys().unwrap();
+    assert_eq!(points.first(), Some(&b"k".to_vec()));
+    assert_eq!(points.last(), Some(&b"l".to_vec()));
+    assert!(points.is_sorted(), "{points:?}");
+    let outside = tx.get_range_split_points("k", b"\xFF\xFF", 1000);
+    assert_eq!(outside.wait().map(drop), Err(2004));
+    // The smallest and the largest pieces that can be asked for.
+    for chunk_bytes in [1, i64::MAX] {
+        let points = tx.get_range_split_points("", "", chunk_bytes);
+        points.block_until_ready().unwrap();
+        assert!(points.keys().is_ok_and(|points| points.iter().all(Vec::is_empty)));
+    }
+}
+
+#[test]
 fn a_missing_callback_is_refused() {
     let (_server, database) = server();
     let tx = database.transaction();

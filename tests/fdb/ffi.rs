@@ -8,7 +8,6 @@
 //! are the numbers.
 
 #![expect(unsafe_code, reason = "C functions are called; each call says why it may be")]
-#![expect(dead_code, reason = "tests that use the rest are to come")]
 
 mod alone;
 mod future;

@@ -74,6 +74,7 @@ impl Transaction {
         let seen = self.seen(world);
         let written = world.written_since(seen);
         self.must.extend(&self.unseen);
+        self.may.extend(&self.ghosts);
         let version = match answered {
             Ok(_) if self.must.meets(&written) => {
                 return Err(format!("it commits in spite of {:?}", self.must.common(&written)));

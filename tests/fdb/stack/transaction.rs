@@ -58,6 +58,9 @@ pub(super) struct Transaction {
     pub(super) may: Ranges,
     /// What is in them at the commit at last: reads that nobody waits for.
     pub(super) unseen: Ranges,
+    /// What may be in them at the commit without being shown: around keys that selectors counted
+    /// though an operation has taken their values away.
+    pub(super) ghosts: Ranges,
     /// There were such reads. Where pages end depends on how far they have come.
     pub(super) has_unseen: bool,
     pub(super) write_conflicts: Ranges,
@@ -89,6 +92,7 @@ impl Default for Transaction {
             must: Ranges::default(),
             may: Ranges::default(),
             unseen: Ranges::default(),
+            ghosts: Ranges::default(),
             has_unseen: false,
             write_conflicts: Ranges::default(),
             stored: None,
@@ -323,6 +327,8 @@ impl Transaction {
         let View { pairs, counted } = view(world.pairs(seen), self.visible(range.snapshot));
         let (first, last) = (resolve(&counted, &range.begin), resolve(&counted, &range.end));
         let is_inside = |key: &Key| first.key <= *key && *key < last.key;
+        let ghosts: Vec<Key> =
+            counted.iter().filter(|key| !pairs.contains_key(*key)).cloned().collect();
         let mut rows: Vec<Row> = pairs.into_iter().filter(|(key, _)| is_inside(key)).collect();
         if range.reverse {
             rows.reverse();
@@ -339,6 +345,9 @@ impl Transaction {
             );
             let (low, high) = scanned(range, page, *more, ran_off);
             self.conflict_at_most(&low, &high);
+            for ghost in &ghosts {
+                self.ghosts.add(ghost.min(&low), &after(ghost).max(high.clone()));
+            }
             let ran_off = (first.is_before_all && !is_unsure, last.lacks_keys && !is_unsure);
             let (low, high) = scanned(range, page, *more, ran_off);
             self.conflict(&low, &high);
