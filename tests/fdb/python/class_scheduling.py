@@ -11,7 +11,12 @@ SEATS, CLASSES_MAX = 2, 5
 
 subjects = ["chemistry", "biology", "history", "geometry", "music", "latin"]
 levels = ["introduction", "seminar", "laboratory"]
-CLASSES = ["%s %s %d" % (subject, level, hour) for subject in subjects for level in levels for hour in (8, 14)]
+CLASSES = [
+    "%s %s %d" % (subject, level, hour)
+    for subject in subjects
+    for level in levels
+    for hour in (8, 14)
+]
 
 
 class Refused(Exception):
@@ -106,17 +111,23 @@ assert available(db) == sorted(CLASSES)
 results = in_threads(10, student)
 held = check(results)
 # One seat for two: exactly one gets it, and who is refused keeps what he has.
-only = CLASSES[0]
-db[seats.pack((only,))] = b"1"
-outcomes = []
-for number in (100, 101):
-    sign_up(db, "student %d" % number, CLASSES[-1])
+spare, wanted = "spare", "wanted"
+db[seats.pack((spare,))], db[seats.pack((wanted,))] = b"2", b"1"
+
+
+def wish(number):
+    name = "newcomer %d" % number
+    sign_up(db, name, spare)
     try:
-        swap(db, "student %d" % number, CLASSES[-1], only)
-        outcomes.append(True)
+        swap(db, name, spare, wanted)
+        return True
     except Refused:
-        assert db[attends.pack(("student %d" % number, CLASSES[-1]))] == b""
-        outcomes.append(False)
-assert outcomes == [True, False]
+        assert db[attends.pack((name, spare))] == b""
+        return False
+
+
+outcomes = in_threads(2, wish)
+assert sorted(outcomes) == [False, True]
+assert db[seats.pack((spare,))] == b"1" and db[seats.pack((wanted,))] == b"0"
 refused = sum(number for _, number in results)
 print("10 students hold %d seats, %d wishes refused, at API version %d" % (held, refused, API))

@@ -1,6 +1,7 @@
 """Where keys are and how much they take: locality, sizes, split points, and the client's state."""
 
 import json
+import os
 
 from start import API, db, fails, fdb, place
 
@@ -19,7 +20,7 @@ fill(db)
 
 
 def keys_live_at_one_address():
-    with open(__import__("os").environ["FDB_CLUSTER_FILE"], "rb") as file:
+    with open(os.environ["FDB_CLUSTER_FILE"], "rb") as file:
         server = file.read().strip().split(b"@")[1]
     bounds = list(fdb.locality.get_boundary_keys(db, b"", b"\xff"))
     assert bounds and bounds[0] == b"" and bounds == sorted(bounds), bounds
