@@ -1,10 +1,20 @@
 //! Programs in C, compiled by the machine's compiler.
 
-use std::{path::PathBuf, process::Command};
+use std::{fs, path::PathBuf, process::Command};
 
 use tempfile::TempDir;
 
 use crate::support::{Server, headers, library_directory, may_be_skipped, programs, run};
+
+/// The files of a program of `tests/fdb/c`: those in the folder of its name, or the one.
+fn sources(name: &str) -> Vec<PathBuf> {
+    let place = programs().join("c").join(name);
+    if !place.is_dir() {
+        return vec![place.with_extension("c")];
+    }
+    let files = fs::read_dir(place).unwrap().map(|file| file.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|end| end == "c")).collect()
+}
 
 /// Compiles a program of `tests/fdb/c`; `None` if there is no compiler.
 pub(crate) fn compile(into: &TempDir, name: &str, flags: &[&str]) -> Option<PathBuf> {
@@ -18,7 +28,7 @@ pub(crate) fn compile(into: &TempDir, name: &str, flags: &[&str]) -> Option<Path
         .args(flags)
         .arg("-I")
         .arg(headers())
-        .arg(programs().join("c").join(name).with_extension("c"))
+        .args(sources(name))
         .arg("-o")
         .arg(&program)
         .arg("-L")

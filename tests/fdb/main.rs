@@ -24,3 +24,4 @@ mod rust;
 mod stack;
 mod support;
 mod symbols;
+mod threefs;
