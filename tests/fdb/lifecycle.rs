@@ -143,7 +143,8 @@ fn what_is_wrong_with_a_cluster_file_comes_with_the_first_operation() {
         tx.set_option(TIMEOUT, &100_i64.to_le_bytes()).unwrap();
         assert_eq!(tx.get("key", false).wait().map(drop), Err(1031));
         // So does a cancellation, which calls back.
-        let read = database.transaction().get("key", false);
+        let tx = database.transaction();
+        let read = tx.get("key", false);
         let (told, tell) = mpsc::channel();
         read.on_ready(move |future| told.send(future.error()).unwrap());
         read.cancel();
