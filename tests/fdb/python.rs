@@ -1,6 +1,6 @@
 //! The Python binding of FoundationDB, in several releases, each as pip fetches it.
 //!
-//! The releases lie in `fdb-python` of cargo's target folder; what isn't there yet is fetched by pip.
+//! The releases lie in `fdb-python` of cargo's target folder; what isn't there yet, pip fetches.
 //! Every release runs all programs, each as a process of its own, against one server.
 
 use std::{
@@ -33,7 +33,7 @@ const PROGRAMS: &[&str] = &[
     "older_versions",
 ];
 
-/// The API versions at which something began to be different, that present-day releases may ask for.
+/// API versions at which something changed, and which a present-day release may ask for.
 const OLDER_VERSIONS: &[u32] = &[510, 520, 600, 610, 620, 630, 700];
 
 fn python() -> Command {

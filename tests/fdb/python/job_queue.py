@@ -1,5 +1,5 @@
-"""A queue: jobs go in at one end by their versionstamps and out at the other, by several workers; every
-job is done once, and those of one producer in its order."""
+"""A queue: jobs go in at one end by their versionstamps and out at the other, by several workers;
+every job is done once, and those of one producer in its order."""
 
 import json
 import threading

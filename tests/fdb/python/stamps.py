@@ -1,5 +1,5 @@
-"""Versionstamps: in keys, in values, inside tuples; what can't be read before the commit; and the key
-whose stamp tells when the metadata changed."""
+"""Versionstamps: in keys, in values, inside tuples; what can't be read before the commit; and the
+key whose stamp tells when the metadata changed."""
 
 import struct
 
@@ -36,7 +36,8 @@ def tuples_are_completed_by_the_commit():
 def the_stamp_tells_the_commit_version():
     tr = db.create_transaction()
     stamp = tr.get_versionstamp()
-    tr.set_versionstamped_value(own.pack(("value",)), b"<" + b"\0" * 10 + b">" + struct.pack("<L", 1))
+    operand = b"<" + b"\0" * 10 + b">" + struct.pack("<L", 1)
+    tr.set_versionstamped_value(own.pack(("value",)), operand)
     tr.commit().wait()
     version, order = struct.unpack(">QH", stamp.value)
     assert version == tr.get_committed_version() and order < 32768

@@ -1,4 +1,4 @@
-"""Transactions: the decorator and its retries, what a conflict is, and the life of a transaction."""
+"""Transactions: the decorator and its retries, what a conflict is, and a transaction's life."""
 
 import struct
 
@@ -16,7 +16,8 @@ def the_database_does_small_things_by_itself():
     everything = own.range()
     rows = [(own.unpack(row.key), row.value) for row in db[everything.start : everything.stop]]
     assert rows == [(("key",), b"one"), (("key", 2), b"two")], rows
-    assert [row.value for row in db.get_range_startswith(own.key(), reverse=True)] == [b"two", b"one"]
+    backwards = db.get_range_startswith(own.key(), reverse=True)
+    assert [row.value for row in backwards] == [b"two", b"one"]
     db.add(own.pack(("sum",)), struct.pack("<q", 5))
     db.add(own.pack(("sum",)), struct.pack("<q", -2))
     assert struct.unpack("<q", db[own.pack(("sum",))]) == (3,)
