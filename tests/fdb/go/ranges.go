@@ -48,10 +48,11 @@ func rangeModes(db fdb.Database, space subspace.Subspace) {
 		fdb.StreamingModeSmall, fdb.StreamingModeMedium, fdb.StreamingModeLarge,
 		fdb.StreamingModeSerial,
 	}
-	tr := begin(db)
 	for _, mode := range modes {
 		for _, limit := range []int{0, 1, 7, rowCount, rowCount + 1} {
 			for _, reverse := range []bool{false, true} {
+				// One for each: all together may take longer than a transaction may live.
+				tr := begin(db)
 				options := fdb.RangeOptions{Limit: limit, Mode: mode, Reverse: reverse}
 				if mode == fdb.StreamingModeExact && limit == 0 {
 					// "Exactly as many as I say" makes no sense of nothing.

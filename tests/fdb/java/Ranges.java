@@ -30,15 +30,14 @@ final class Ranges {
 
     static void modes(Database db, Subspace space) {
         List<KeyValue> rows = fill(db, space, COUNT);
-        Check.with(db, tr -> {
-            for (StreamingMode mode : StreamingMode.values()) {
-                for (int limit : new int[] {0, 1, 7, COUNT, COUNT + 1}) {
-                    for (boolean reverse : new boolean[] {false, true}) {
-                        everyWay(tr, space, rows, limit, reverse, mode);
-                    }
+        for (StreamingMode mode : StreamingMode.values()) {
+            for (int limit : new int[] {0, 1, 7, COUNT, COUNT + 1}) {
+                for (boolean reverse : new boolean[] {false, true}) {
+                    // One for each: all together may take longer than a transaction may live.
+                    Check.with(db, tr -> everyWay(tr, space, rows, limit, reverse, mode));
                 }
             }
-        });
+        }
     }
 
     private static void everyWay(ReadTransaction tr, Subspace space, List<KeyValue> rows,
