@@ -1,5 +1,6 @@
 //! Programs for Rust's `foundationdb` crate; the argument says which one runs. Each finds the
-//! library and the cluster file where the crate looks for them, says what it found, and panics otherwise.
+//! library and the cluster file where the crate looks for them, says what it found, and panics
+//! otherwise.
 
 mod directories;
 mod errors;
