@@ -55,6 +55,8 @@ pub struct FdbFuture {
 struct State {
     outcome: Option<Result<Answer, FdbError>>,
     is_released: bool,
+    /// Whether a thread waits, which is to be woken.
+    is_awaited: bool,
     callbacks: Callbacks,
     work: Option<Ending>,
 }
@@ -108,8 +110,11 @@ impl FdbFuture {
         state.outcome = Some(outcome);
         state.work = None;
         let callbacks = std::mem::take(&mut state.callbacks);
+        let is_awaited = state.is_awaited;
         drop(state);
-        self.is_ready.notify_all();
+        if is_awaited {
+            self.is_ready.notify_all();
+        }
         callbacks
     }
 
@@ -340,6 +345,7 @@ pub unsafe extern "C" fn fdb_future_block_until_ready(future: *mut FdbFuture) ->
             if network::is_network_thread() {
                 return Err(BLOCKED_FROM_NETWORK_THREAD);
             }
+            state.is_awaited = true;
             state = future.is_ready.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         Ok(())
