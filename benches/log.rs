@@ -10,7 +10,7 @@ use divan::{Bencher, counter::BytesCount};
 use plinth_protocol::{Commit, KeyspaceId, Mutation, MutationOp, Version};
 use plinthdb::{
     engine::{
-        DurabilityMode, Engine, EngineOptions,
+        DurabilityMode, Engine, EngineOptions, StorageOptions,
         wal::{Log, LogOptions, LogRecord, LogStart, RecordEncoder},
         write::{CommittedTransaction, Write},
     },
@@ -123,8 +123,15 @@ fn recovery(bencher: Bencher<'_, '_>) {
 fn start_after_a_crash(bencher: Bencher<'_, '_>) {
     const LOG_BYTES: u64 = 1 << 30;
     let directory = directory();
+    // Everything stays in the log: a flush would let go of what has gone to tables.
+    let storage = StorageOptions {
+        memtable_bytes: 16 * LOG_BYTES,
+        log_bytes_max: 16 * LOG_BYTES,
+        ..StorageOptions::default()
+    };
     let options = || EngineOptions {
         durability: DurabilityMode::None,
+        storage: storage.clone(),
         ..EngineOptions::new(directory.path().join("data"))
     };
     let engine = Engine::open(options()).expect("a new database");

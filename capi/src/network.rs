@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use plinth_client::ErrorCode;
+use plinth_client::{ApiVersion, ErrorCode};
 use tokio::{
     runtime::{Builder, Handle, Runtime},
     sync::Notify,
@@ -36,10 +36,8 @@ const API_VERSION_ALREADY_SET: FdbError = 2201;
 const API_VERSION_INVALID: FdbError = 2202;
 const API_VERSION_NOT_SUPPORTED: FdbError = 2203;
 
-/// The oldest API version whose behaviour this library has.
-const API_VERSION_MIN: c_int = 510;
-/// The newest.
-const API_VERSION_MAX: c_int = 800;
+const API_VERSION_MIN: c_int = ApiVersion::OLDEST.0 as c_int;
+const API_VERSION_MAX: c_int = ApiVersion::NEWEST.0 as c_int;
 
 /// How often it is measured how busy the network thread is.
 const BUSYNESS_PERIOD: Duration = Duration::from_secs(1);

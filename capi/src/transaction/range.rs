@@ -42,17 +42,10 @@ pub unsafe extern "C" fn fdb_transaction_get_range(
         let begin = unsafe { bytes(begin, begin_length) };
         // SAFETY: by this function's contract.
         let end = unsafe { bytes(end, end_length) };
-        let read = RangeRead {
-            rows_max: amount(limit)?,
-            bytes_target: amount(target_bytes)?,
-            mode: streaming_mode(mode)?,
-            iteration: u32::try_from(iteration).unwrap_or(0),
-            reverse: reverse != 0,
-            ..RangeRead::between(
-                KeySelector { key: begin, or_equal: begin_or_equal != 0, offset: begin_offset },
-                KeySelector { key: end, or_equal: end_or_equal != 0, offset: end_offset },
-            )
-        };
+        let begin = KeySelector { key: begin, or_equal: begin_or_equal != 0, offset: begin_offset };
+        let end = KeySelector { key: end, or_equal: end_or_equal != 0, offset: end_offset };
+        let paging = Paging { limit, target_bytes, mode, iteration, reverse };
+        let read = paging.between(begin, end)?;
         Ok(start(OnCancel::GoOn, async move {
             let page = if snapshot == 0 {
                 transaction.get_range(read).await?
@@ -145,17 +138,10 @@ pub unsafe extern "C" fn fdb_transaction_get_mapped_range(
         if snapshot != 0 {
             return Err(ErrorCode::UNSUPPORTED_OPERATION.into());
         }
-        let read = RangeRead {
-            rows_max: amount(limit)?,
-            bytes_target: amount(target_bytes)?,
-            mode: streaming_mode(mode)?,
-            iteration: u32::try_from(iteration).unwrap_or(0),
-            reverse: reverse != 0,
-            ..RangeRead::between(
-                KeySelector { key: begin, or_equal: begin_or_equal != 0, offset: begin_offset },
-                KeySelector { key: end, or_equal: end_or_equal != 0, offset: end_offset },
-            )
-        };
+        let begin = KeySelector { key: begin, or_equal: begin_or_equal != 0, offset: begin_offset };
+        let end = KeySelector { key: end, or_equal: end_or_equal != 0, offset: end_offset };
+        let paging = Paging { limit, target_bytes, mode, iteration, reverse };
+        let read = paging.between(begin, end)?;
         Ok(start(OnCancel::GoOn, async move {
             let page = transaction.get_mapped_range(read, mapper).await?;
             let found = page.rows.iter().flat_map(|row| row.found.iter().chain([&row.row]));
@@ -163,6 +149,29 @@ pub unsafe extern "C" fn fdb_transaction_get_mapped_range(
             Ok(Answer::mapped_rows(page.rows, page.more))
         }))
     })
+}
+
+/// Where a page ends and which way it goes, in C's numbers.
+struct Paging {
+    limit: c_int,
+    target_bytes: c_int,
+    mode: c_int,
+    iteration: c_int,
+    reverse: FdbBool,
+}
+
+impl Paging {
+    fn between(&self, begin: KeySelector, end: KeySelector) -> Result<RangeRead, Error> {
+        Ok(RangeRead {
+            rows_max: amount(self.limit)?,
+            bytes_target: amount(self.target_bytes)?,
+            mode: streaming_mode(self.mode)?,
+            // The client refuses 0, as it does what is no iteration at all.
+            iteration: u32::try_from(self.iteration).unwrap_or(0),
+            reverse: self.reverse != 0,
+            ..RangeRead::between(begin, end)
+        })
+    }
 }
 
 /// A limit of rows or bytes: 0 and -1 mean none.
