@@ -28,7 +28,7 @@ unsafe impl Send for Future {}
 // SAFETY: as above, at the same time too; memory is only released through `&mut`.
 unsafe impl Sync for Future {}
 
-type Callback = Box<dyn FnOnce(&Future) + Send>;
+type Callback = Box<dyn FnOnce(Future) + Send>;
 
 /// Copies bytes that the library hands out.
 ///
@@ -116,18 +116,27 @@ impl Future {
 
     /// Has a function called once when it is ready. The function must not panic.
     pub(crate) fn on_ready(&self, callback: impl FnOnce(&Self) + Send + 'static) {
+        // Its owner destroys it.
+        self.call_back(move |future| callback(&ManuallyDrop::new(future)));
+    }
+
+    /// Gives itself to a function once it is ready, at once if it is. The function must not panic.
+    pub(crate) fn give_when_ready(self, callback: impl FnOnce(Self) + Send + 'static) {
+        ManuallyDrop::new(self).call_back(callback);
+    }
+
+    fn call_back(&self, callback: impl FnOnce(Self) + Send + 'static) {
         extern "C" fn call(future: *mut c_void, parameter: *mut c_void) {
             // SAFETY: the callback that was handed over below; that it is called only once is what
-            // `on_ready_raw` tests.
+            // `count_calls` tests.
             let callback = unsafe { Box::from_raw(parameter.cast::<Callback>()) };
-            // Its owner destroys it.
-            let future = ManuallyDrop::new(Future(future));
-            callback(&future);
+            callback(Future(future));
         }
         let callback: Callback = Box::new(callback);
         let parameter = Box::into_raw(Box::new(callback));
         let set = symbols().fdb_future_set_callback();
-        // SAFETY: the future is there while `self` is; `call` takes such a parameter on any thread.
+        // SAFETY: the future is there when the call begins; `call` takes such a parameter on any
+        // thread.
         let code = unsafe { set(self.0, Some(call), parameter.cast()) };
         assert_eq!(code, 0, "a callback is never refused");
     }
