@@ -2,7 +2,7 @@
 
 use std::{
     ops::Range,
-    sync::{Arc, atomic::Ordering, mpsc},
+    sync::{Arc, mpsc},
     time::Instant,
 };
 
@@ -11,20 +11,21 @@ use plinth_client::{Backend, Database, Transaction};
 use plinth_protocol::{Error, ErrorCode};
 use tokio::task::JoinSet;
 
-use super::{
-    Arguments,
+use super::tally::{Run, SharedTally};
+use crate::cli::bench::{
+    arguments::RunArguments,
     keys::{KEY_BYTES, Random, check_value, key_bytes, value_of, value_pattern},
-    tally::{Phase, Run, Tally},
-    wire::Connection,
+    target::plinth::Connection,
 };
 
 /// Works until the run is over, as many transactions at once as `connections` times the pipeline.
-pub(super) async fn work(
-    arguments: &Arguments,
+pub(crate) async fn work(
+    arguments: &RunArguments,
     run: &Arc<Run>,
+    tally: &Arc<SharedTally>,
     connections: Range<u32>,
     ready: &mpsc::Sender<Result<Option<String>, Error>>,
-) -> Result<Vec<Tally>, Error> {
+) -> Result<(), Error> {
     let address = arguments.target.address();
     let (_, hello) = Connection::open(address).await?;
     let database = Database::connect(address).await?;
@@ -36,13 +37,14 @@ pub(super) async fn work(
                 pattern: value_pattern(arguments.value_size).into(),
                 key_count: arguments.keys,
                 random: arguments.random(u64::from(number) << 32 | depth),
-                tally: Tally::new(),
+                tally: Arc::clone(tally),
             };
             workers.spawn(worker.work(Arc::clone(run)));
         }
     }
     let _ = ready.send(Ok(Some(String::from_utf8_lossy(&hello.server).into_owned())));
-    Ok(workers.join_all().await)
+    workers.join_all().await;
+    Ok(())
 }
 
 /// One transaction after the other.
@@ -52,12 +54,12 @@ struct Worker<B: Backend> {
     pattern: Bytes,
     key_count: u64,
     random: Random,
-    tally: Tally,
+    tally: Arc<SharedTally>,
 }
 
 impl<B: Backend> Worker<B> {
-    async fn work(mut self, run: Arc<Run>) -> Tally {
-        while run.phase() != Phase::Over {
+    async fn work(mut self, run: Arc<Run>) {
+        while !run.is_over() {
             let key = key_bytes(self.random.below(self.key_count));
             let begun = Instant::now();
             let transaction = self.database.transaction();
@@ -65,27 +67,21 @@ impl<B: Backend> Worker<B> {
                 let Err(error) = self.attempt(&transaction, key).await else {
                     break Ok(());
                 };
-                if error.code == ErrorCode::NOT_COMMITTED && run.phase() == Phase::Measure {
-                    self.tally.conflicts += 1;
+                if error.code == ErrorCode::NOT_COMMITTED {
+                    self.tally.lock().conflicts += 1;
                 }
                 if let Err(error) = transaction.on_error(error).await {
                     break Err(error);
                 }
             };
             match committed {
-                Ok(()) => {
-                    run.completed.fetch_add(1, Ordering::Relaxed);
-                    if run.phase() == Phase::Measure {
-                        self.tally.complete(1, begun.elapsed());
-                    }
-                }
+                Ok(()) => self.tally.lock().complete(1, begun.elapsed()),
                 Err(error) => {
-                    self.tally.fail(error);
+                    self.tally.lock().fail(error);
                     break;
                 }
             }
         }
-        self.tally
     }
 
     /// Reads a value, counts up within it, writes it back.
@@ -98,7 +94,7 @@ impl<B: Backend> Worker<B> {
             check_value(&value, &key, self.pattern.len())?;
             value.to_vec()
         } else {
-            self.tally.misses += 1;
+            self.tally.lock().misses += 1;
             value_of(&self.pattern, &key)
         };
         // The key at the beginning stays, so that every reader knows the value again.

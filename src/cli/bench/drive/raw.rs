@@ -14,11 +14,11 @@ use plinth_protocol::{
     request::{Opcode, Request},
 };
 
-use super::{
-    Arguments, Workload,
+use super::tally::{Run, SharedTally};
+use crate::cli::bench::{
+    arguments::{RunArguments, Workload},
     keys::{KEY_BYTES, KEYS_MAX, Random, check_value, key_bytes, value_of, value_pattern},
-    tally::{Phase, Run, Tally},
-    wire::{Answer, Connection, Template},
+    target::plinth::{Answer, Connection, Template},
 };
 
 /// Where the length of a get's value stands in the answer: after the read version, whether there is
@@ -26,7 +26,7 @@ use super::{
 const GET_VALUE_AT: usize = 8 + 1 + 8;
 
 /// A blind write of these keys: what the native client sends for a transaction that only sets.
-pub(super) fn blind_commit(rows: impl IntoIterator<Item = (Bytes, Bytes)>) -> Request {
+pub(crate) fn blind_commit(rows: impl IntoIterator<Item = (Bytes, Bytes)>) -> Request {
     let mutations = rows
         .into_iter()
         .map(|(key, value)| Mutation {
@@ -39,7 +39,7 @@ pub(super) fn blind_commit(rows: impl IntoIterator<Item = (Bytes, Bytes)>) -> Re
 }
 
 /// A worker: its connection, and what it asks over and over.
-pub(super) struct Worker {
+pub(crate) struct Worker {
     connection: Connection,
     workload: Workload,
     template: Template,
@@ -48,11 +48,16 @@ pub(super) struct Worker {
     key_count: u64,
     value_bytes: usize,
     random: Random,
-    tally: Tally,
+    tally: Arc<SharedTally>,
 }
 
 impl Worker {
-    pub(super) fn new(arguments: &Arguments, connection: Connection, number: u64) -> Self {
+    pub(crate) fn new(
+        arguments: &RunArguments,
+        connection: Connection,
+        number: u64,
+        tally: &Arc<SharedTally>,
+    ) -> Self {
         let workload = arguments.workload;
         let template =
             Template::new(&value_pattern(arguments.value_size), |key, value| match workload {
@@ -68,23 +73,22 @@ impl Worker {
             key_count: arguments.keys.min(KEYS_MAX),
             value_bytes: arguments.value_size,
             random: arguments.random(number),
-            tally: Tally::new(),
+            tally: Arc::clone(tally),
         }
     }
 
     /// Works until the run is over or the connection fails.
-    pub(super) async fn work(mut self, run: Arc<Run>) -> Tally {
-        while run.phase() != Phase::Over {
-            if let Err(error) = self.round(&run).await {
-                self.tally.fail(error);
+    pub(crate) async fn work(mut self, run: Arc<Run>) {
+        while !run.is_over() {
+            if let Err(error) = self.round().await {
+                self.tally.lock().fail(error);
                 break;
             }
         }
-        self.tally
     }
 
     /// A pipeline of requests in one write, and their answers.
-    async fn round(&mut self, run: &Run) -> Result<(), Error> {
+    async fn round(&mut self) -> Result<(), Error> {
         for (request_id, key) in self.keys.iter_mut().enumerate() {
             *key = key_bytes(self.random.below(self.key_count));
             self.template.write(&mut self.connection.output, request_id as u32, key);
@@ -93,8 +97,9 @@ impl Worker {
         self.connection.send().await?;
         let mut open = self.keys.len();
         while open > 0 {
-            let (mut answered, mut good) = (0, 0);
-            let (keys, tally) = (&self.keys, &mut self.tally);
+            let (mut answered, mut good, mut misses, mut conflicts) = (0, 0, 0, 0);
+            let mut errors = Vec::new();
+            let keys = &self.keys;
             let (workload, value_bytes) = (self.workload, self.value_bytes);
             self.connection
                 .receive(|answer| {
@@ -104,10 +109,10 @@ impl Worker {
                         Ok(Outcome::Good) => good += 1,
                         Ok(Outcome::Missing) => {
                             good += 1;
-                            tally.misses += 1;
+                            misses += 1;
                         }
-                        Ok(Outcome::Conflict) => tally.conflicts += 1,
-                        Err(error) => tally.fail(error),
+                        Ok(Outcome::Conflict) => conflicts += 1,
+                        Err(error) => errors.push(error),
                     }
                 })
                 .await?;
@@ -116,10 +121,15 @@ impl Worker {
                 return Err(Error::new(ErrorCode::PROTOCOL_VIOLATION, message));
             }
             open -= answered;
-            if good > 0 && run.phase() == Phase::Measure {
-                self.tally.complete(good, begun.elapsed());
+            let mut tally = self.tally.lock();
+            tally.misses += misses;
+            tally.conflicts += conflicts;
+            for error in errors {
+                tally.fail(error);
             }
-            run.completed.fetch_add(good, Ordering::Relaxed);
+            if good > 0 {
+                tally.complete(good, begun.elapsed());
+            }
         }
         Ok(())
     }
@@ -165,10 +175,10 @@ fn check(
 const LOAD_ROWS: u64 = 500;
 
 /// Fills the database with keys `next..count`, taken off `next` by as many callers as there are.
-pub(super) async fn load(
+pub(crate) async fn load(
     connection: &mut Connection,
     next: &AtomicU64,
-    arguments: &Arguments,
+    arguments: &RunArguments,
 ) -> Result<(), Error> {
     let pattern = value_pattern(arguments.value_size);
     // Far below the limit of a transaction's size, whatever the size of a value.

@@ -17,7 +17,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::keys::{KEY_BYTES, key_bytes};
+use crate::cli::bench::keys::{KEY_BYTES, key_bytes};
 
 /// What a read of the socket asks for.
 const READ_BYTES: usize = 64 << 10;
@@ -26,25 +26,25 @@ const READ_BYTES: usize = 64 << 10;
 const HEAD_BYTES: usize = 4 + FRAME_HEADER_BYTES;
 
 /// One connection to the server.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     input: BytesMut,
     /// What is to be sent next.
-    pub(super) output: BytesMut,
+    pub(crate) output: BytesMut,
 }
 
 /// An answer, where it lies in the input.
-pub(super) struct Answer<'a> {
+pub(crate) struct Answer<'a> {
     /// As sent with the request.
-    pub(super) request_id: u32,
+    pub(crate) request_id: u32,
     opcode: u8,
     /// The message's fields.
-    pub(super) payload: &'a [u8],
+    pub(crate) payload: &'a [u8],
 }
 
 impl Answer<'_> {
     /// The error that the answer is, if it is not the answer to `opcode`.
-    pub(super) fn expect(&self, opcode: Opcode) -> Result<(), Error> {
+    pub(crate) fn expect(&self, opcode: Opcode) -> Result<(), Error> {
         if self.opcode == opcode.response() {
             return Ok(());
         }
@@ -72,7 +72,7 @@ fn io_error(what: &str, error: &std::io::Error) -> Error {
 
 impl Connection {
     /// Connects and says hello.
-    pub(super) async fn open(address: &str) -> Result<(Self, HelloReply), Error> {
+    pub(crate) async fn open(address: &str) -> Result<(Self, HelloReply), Error> {
         let stream = TcpStream::connect(address).await.map_err(|error| {
             let message = format!("can't connect to {address}: {error}");
             Error::new(ErrorCode::SERVER_UNREACHABLE, message)
@@ -88,7 +88,7 @@ impl Connection {
     }
 
     /// Sends one request and waits for its one answer.
-    pub(super) async fn ask(&mut self, request: &Request) -> Result<Response, Error> {
+    pub(crate) async fn ask(&mut self, request: &Request) -> Result<Response, Error> {
         request.write_frame(&mut self.output, Flags::NONE, 0);
         self.send().await?;
         let mut response = None;
@@ -113,14 +113,14 @@ impl Connection {
     }
 
     /// Sends what has been put into `output`, in as few writes as the socket takes.
-    pub(super) async fn send(&mut self) -> Result<(), Error> {
+    pub(crate) async fn send(&mut self) -> Result<(), Error> {
         let sent = self.stream.write_all(&self.output).await;
         self.output.clear();
         sent.map_err(|error| io_error("sending failed", &error))
     }
 
     /// Reads once and shows each whole answer to `visit`; there may be none.
-    pub(super) async fn receive(
+    pub(crate) async fn receive(
         &mut self,
         mut visit: impl FnMut(&Answer<'_>),
     ) -> Result<(), Error> {
@@ -153,14 +153,14 @@ impl Connection {
 }
 
 /// A request's frame in which the key is to be filled in, wherever it occurs.
-pub(super) struct Template {
+pub(crate) struct Template {
     frame: Bytes,
     key_offsets: Vec<usize>,
 }
 
 impl Template {
     /// The template of the request that `make` makes for a key and a value that begins with it.
-    pub(super) fn new(value: &[u8], make: impl Fn(Bytes, Bytes) -> Request) -> Self {
+    pub(crate) fn new(value: &[u8], make: impl Fn(Bytes, Bytes) -> Request) -> Self {
         let frame_of = |number| {
             let key = Bytes::copy_from_slice(&key_bytes(number));
             let mut value = BytesMut::from(value);
@@ -178,7 +178,7 @@ impl Template {
     }
 
     /// Appends the request for `key`.
-    pub(super) fn write(&self, output: &mut BytesMut, request_id: u32, key: &[u8; KEY_BYTES]) {
+    pub(crate) fn write(&self, output: &mut BytesMut, request_id: u32, key: &[u8; KEY_BYTES]) {
         let begin = output.len();
         output.extend_from_slice(&self.frame);
         patch(output, begin + 6, &request_id.to_be_bytes());
@@ -189,7 +189,7 @@ impl Template {
 }
 
 /// Overwrites what lies at `at`, as far as there is room.
-pub(super) fn patch(buffer: &mut [u8], at: usize, bytes: &[u8]) {
+pub(crate) fn patch(buffer: &mut [u8], at: usize, bytes: &[u8]) {
     let room = buffer.get_mut(at..).unwrap_or_default();
     for (place, byte) in room.iter_mut().zip(bytes) {
         *place = *byte;

@@ -1,17 +1,21 @@
 //! What the generator stores: numbered keys, and values by which it knows them again.
 
+mod random;
+mod sizes;
+
 use plinth_protocol::{Error, ErrorCode};
 
-use super::wire::patch;
+pub(crate) use self::{random::Random, sizes::Sizes};
+use super::target::plinth::patch;
 
 /// The bytes of a key: `key:` and twelve digits, as redis-benchmark's.
-pub(super) const KEY_BYTES: usize = 16;
+pub(crate) const KEY_BYTES: usize = 16;
 
 /// The most keys, so that twelve digits are enough.
-pub(super) const KEYS_MAX: u64 = 1_000_000_000_000;
+pub(crate) const KEYS_MAX: u64 = 1_000_000_000_000;
 
 /// The key with this number.
-pub(super) fn key_bytes(number: u64) -> [u8; KEY_BYTES] {
+pub(crate) fn key_bytes(number: u64) -> [u8; KEY_BYTES] {
     let mut key = *b"key:000000000000";
     let mut rest = number;
     for digit in key.iter_mut().skip(4).rev() {
@@ -21,45 +25,22 @@ pub(super) fn key_bytes(number: u64) -> [u8; KEY_BYTES] {
     key
 }
 
-/// A small generator of evenly spread numbers (`SplitMix64`); equal seeds give equal numbers.
-#[derive(Clone, Debug)]
-pub(super) struct Random(u64);
-
-impl Random {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub(super) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `bound`.
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
-    }
-}
-
 /// A value's bytes, the same for every key but for its beginning, which is the key. Letters at
 /// random, so that nothing compresses them to nothing.
-pub(super) fn value_pattern(value_bytes: usize) -> Vec<u8> {
+pub(crate) fn value_pattern(value_bytes: usize) -> Vec<u8> {
     let mut random = Random::new(7);
     (0..value_bytes).map(|_| b'a' + random.below(26) as u8).collect()
 }
 
 /// The value of the key with this number.
-pub(super) fn value_of(pattern: &[u8], key: &[u8]) -> Vec<u8> {
+pub(crate) fn value_of(pattern: &[u8], key: &[u8]) -> Vec<u8> {
     let mut value = pattern.to_vec();
     patch(&mut value, 0, key);
     value
 }
 
 /// Checks that a value is the one of `key`: its length, and its beginning.
-pub(super) fn check_value(value: &[u8], key: &[u8], value_bytes: usize) -> Result<(), Error> {
+pub(crate) fn check_value(value: &[u8], key: &[u8], value_bytes: usize) -> Result<(), Error> {
     let begins_right = value.iter().zip(key).all(|(found, wanted)| found == wanted);
     if value.len() == value_bytes && begins_right {
         return Ok(());
@@ -94,12 +75,5 @@ mod tests {
         assert!(check_value(&value, &key_bytes(6), 100).is_err());
         assert!(check_value(&value[..99], &key, 100).is_err());
         assert_eq!(check_value(b"key", &key, 3), Ok(()));
-    }
-
-    #[test]
-    fn random_numbers_stay_below_their_bound_and_reach_it() {
-        let mut random = Random::new(1);
-        let seen: std::collections::BTreeSet<_> = (0..200).map(|_| random.below(10)).collect();
-        assert_eq!(seen, (0..10).collect());
     }
 }

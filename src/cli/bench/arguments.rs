@@ -1,0 +1,126 @@
+//! What a run is told on the command line.
+
+use clap::ValueEnum;
+
+use super::{
+    keys::{self, Random, Sizes},
+    measurement::Settings,
+};
+use crate::cli::target::{Target, Whereabouts};
+
+/// What is done over and over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Workload {
+    /// Read a random key.
+    Get,
+    /// Write a random key, in a transaction of its own.
+    Set,
+    /// Read a random key and write it, in a transaction that may conflict with others.
+    Rmw,
+    /// Nothing but the round trip.
+    Ping,
+}
+
+impl Workload {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Set => "set",
+            Self::Rmw => "rmw",
+            Self::Ping => "ping",
+        }
+    }
+}
+
+/// One run.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct RunArguments {
+    /// What to do over and over.
+    pub(super) workload: Workload,
+    /// Which server.
+    #[command(flatten)]
+    pub(super) server: Whereabouts,
+    /// The server, once it is known.
+    #[arg(skip)]
+    pub(super) target: Target,
+    /// How many connections; with rmw, how many transactions at once, times the pipeline.
+    #[arg(long, value_name = "COUNT", default_value_t = 50,
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(super) connections: u32,
+    /// How many requests each connection keeps in flight.
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = parse_pipeline)]
+    pub(super) pipeline: usize,
+    /// How many keys there are.
+    #[arg(long, value_name = "COUNT", default_value_t = 100_000,
+          value_parser = clap::value_parser!(u64).range(1..=keys::KEYS_MAX))]
+    pub(super) keys: u64,
+    /// How many bytes a value has.
+    #[arg(long, value_name = "BYTES", default_value_t = 100, value_parser = parse_value_size)]
+    pub(super) value_size: usize,
+    /// How long to measure.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = parse_seconds)]
+    pub(super) seconds: f64,
+    /// How long to run before measuring.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = parse_seconds)]
+    pub(super) warm_up: f64,
+    /// Write all keys first.
+    #[arg(long)]
+    pub(super) load: bool,
+    /// Threads of this process that share the connections.
+    #[arg(long, value_name = "COUNT", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(super) threads: u32,
+    /// Which random keys: the same seed picks the same.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub(super) seed: u64,
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl RunArguments {
+    /// The same, as the measurement tells it.
+    pub(super) fn settings(&self) -> Settings {
+        Settings {
+            connections: self.connections,
+            pipeline: self.pipeline,
+            threads: self.threads,
+            keys: self.keys,
+            key_size: keys::KEY_BYTES,
+            value_size: Sizes::Fixed(self.value_size),
+            distribution: "uniform".to_owned(),
+            rate: None,
+            warm_up: self.warm_up,
+            seconds_wanted: self.seconds,
+            seed: self.seed,
+        }
+    }
+
+    /// The random numbers of a worker: each has its own.
+    pub(super) fn random(&self, worker: u64) -> Random {
+        let mut seeds = Random::new(self.seed);
+        Random::new(seeds.next() ^ worker.wrapping_mul(0xA24B_AED4_963E_E407))
+    }
+}
+
+fn parse_between<T>(text: &str, [least, most]: [T; 2]) -> Result<T, String>
+where
+    T: std::str::FromStr + PartialOrd + std::fmt::Display + Copy,
+{
+    match text.parse() {
+        Ok(number) if number >= least && number <= most => Ok(number),
+        _ => Err(format!("a number from {least} to {most} is expected")),
+    }
+}
+
+fn parse_pipeline(text: &str) -> Result<usize, String> {
+    parse_between(text, [1, 10_000])
+}
+
+fn parse_value_size(text: &str) -> Result<usize, String> {
+    parse_between(text, [0, 1 << 20])
+}
+
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    parse_between(text, [0.0, 1e6])
+}

@@ -1,0 +1,97 @@
+//! How many bytes a value has.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// The largest value that can be asked for.
+pub(crate) const SIZE_MAX: usize = 1 << 20;
+
+/// How many bytes values have; written `100`, `10..1000`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Written", try_from = "Written")]
+pub(crate) enum Sizes {
+    /// All as many.
+    Fixed(usize),
+    /// From the least to the most, both included, each as often.
+    Uniform {
+        /// The smallest.
+        least: usize,
+        /// The largest.
+        most: usize,
+    },
+}
+
+impl fmt::Display for Sizes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(size) => write!(f, "{size}"),
+            Self::Uniform { least, most } => write!(f, "{least}..{most}"),
+        }
+    }
+}
+
+impl FromStr for Sizes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let size = |text: &str| match text.parse() {
+            Ok(size) if size <= SIZE_MAX => Ok(size),
+            _ => Err(format!(
+                "'{text}' is not a size: a number of bytes from 0 to {SIZE_MAX} is expected, or \
+                 two of them as in 10..1000"
+            )),
+        };
+        let Some((least, most)) = text.split_once("..") else {
+            return size(text).map(Self::Fixed);
+        };
+        let (least, most) = (size(least)?, size(most)?);
+        if least > most {
+            return Err(format!("{least} is more than {most}: the smaller size comes first"));
+        }
+        Ok(Self::Uniform { least, most })
+    }
+}
+
+/// As JSON has it: a number where all are as large.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Number(usize),
+    Text(String),
+}
+
+impl From<Sizes> for Written {
+    fn from(sizes: Sizes) -> Self {
+        match sizes {
+            Sizes::Fixed(size) => Self::Number(size),
+            Sizes::Uniform { .. } => Self::Text(sizes.to_string()),
+        }
+    }
+}
+
+impl TryFrom<Written> for Sizes {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        match written {
+            Written::Number(size) => size.to_string().parse(),
+            Written::Text(text) => text.parse(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_as_they_are_written() {
+        for text in ["0", "100", "1048576", "10..1000", "7..7"] {
+            assert_eq!(text.parse::<Sizes>().unwrap().to_string(), text);
+        }
+        for wrong in ["", "-1", "1048577", "..", "1..", "..9", "9..8", "1...3", "1k"] {
+            assert!(wrong.parse::<Sizes>().is_err(), "{wrong}");
+        }
+    }
+}

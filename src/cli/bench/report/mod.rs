@@ -1,0 +1,5 @@
+//! What is told of a measurement.
+
+mod text;
+
+pub(crate) use text::table;
