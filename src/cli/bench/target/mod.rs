@@ -1,0 +1,3 @@
+//! Whom the load is put on.
+
+pub(crate) mod plinth;
