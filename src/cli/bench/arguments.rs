@@ -6,7 +6,7 @@ use super::{
     keys::{self, Random, Sizes},
     measurement::Settings,
 };
-use crate::cli::target::{Target, Whereabouts};
+use crate::cli::target::Target;
 
 /// What is done over and over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -37,9 +37,6 @@ impl Workload {
 pub(crate) struct RunArguments {
     /// What to do over and over.
     pub(super) workload: Workload,
-    /// Which server.
-    #[command(flatten)]
-    pub(super) server: Whereabouts,
     /// The server, once it is known.
     #[arg(skip)]
     pub(super) target: Target,
@@ -73,9 +70,6 @@ pub(crate) struct RunArguments {
     /// Which random keys: the same seed picks the same.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub(super) seed: u64,
-    /// Print one JSON object instead of a table.
-    #[arg(long)]
-    pub(super) json: bool,
 }
 
 impl RunArguments {

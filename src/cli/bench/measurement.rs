@@ -48,7 +48,6 @@ pub(crate) struct Measurement {
     pub(crate) server_cpu_seconds: Option<f64>,
     /// All latencies, in microseconds. Not a part of the JSON.
     #[serde(skip)]
-    #[expect(dead_code, reason = "for the writers of distributions")]
     pub(crate) histogram: Option<Histogram<u64>>,
 }
 

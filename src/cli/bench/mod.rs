@@ -11,35 +11,41 @@
 //! fairest beside a server on a small machine, and what `redis-benchmark` uses.
 
 mod arguments;
+mod commands;
+mod compare;
 mod drive;
 mod keys;
 mod measurement;
+mod plot;
 mod report;
+mod svg;
 mod target;
 
 use std::io::{Write as _, stdout};
 
 use plinth_protocol::Error;
 
-use self::{arguments::RunArguments, measurement::Measurement};
-use super::{Exit, complain, report_error};
-
-/// Measure how fast a server is.
-///
-/// Keys are `key:` and twelve digits, picked evenly at random. Fill the database once with --load
-/// before you measure `get` or `rmw`.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Arguments {
-    /// What to run.
-    #[command(flatten)]
-    run: RunArguments,
-}
+pub use self::commands::Arguments;
+use self::{
+    arguments::RunArguments,
+    commands::{Command, SingleArguments, Task},
+    measurement::Measurement,
+};
+use super::{Exit, complain, report_error, target::Target};
 
 /// Runs the command.
 pub fn run(arguments: Arguments) -> Exit {
-    let run = arguments.run;
-    let json = run.json;
-    let measurement = match measure(run) {
+    match arguments.0 {
+        Task::Single(arguments) => run_single(*arguments),
+        Task::Command(Command::Compare(arguments)) => compare::run(&arguments),
+        Task::Command(Command::Plot(arguments)) => plot::run(&arguments),
+    }
+}
+
+/// One measurement, told in every way that is asked for.
+fn run_single(arguments: SingleArguments) -> Exit {
+    let SingleArguments { run, server, json, hdr, report } = arguments;
+    let measurement = match server.find().and_then(|target| measure(run, target)) {
         Ok(measurement) => measurement,
         Err(error) => return report_error(&error),
     };
@@ -47,6 +53,14 @@ pub fn run(arguments: Arguments) -> Exit {
         if json { format!("{}\n", measurement.to_json()) } else { report::table(&measurement) };
     // A reader who has closed the pipe wants no more.
     let _ = stdout().write_all(text.as_bytes());
+    let hdr = hdr.zip(measurement.histogram.as_ref());
+    let written = hdr
+        .map_or(Ok(()), |(path, latencies)| report::write(&path, &report::hdr(latencies)))
+        .and(report.map_or(Ok(()), |path| report::write(&path, &report::html(&measurement))));
+    if let Err(reason) = written {
+        complain(&reason);
+        return Exit::Failure;
+    }
     match &measurement.first_error {
         Some(error) => {
             complain(error);
@@ -57,8 +71,8 @@ pub fn run(arguments: Arguments) -> Exit {
 }
 
 /// Fills the database if that is asked for, and measures.
-fn measure(mut run: RunArguments) -> Result<Measurement, Error> {
-    run.target = run.server.find()?;
+fn measure(mut run: RunArguments, target: Target) -> Result<Measurement, Error> {
+    run.target = target;
     let load_seconds = drive::fill(&run)?;
     let mut measurement = drive::measure(&run)?;
     measurement.load_seconds = load_seconds;
