@@ -281,9 +281,7 @@ impl<'a> Replay<'a> {
 
     fn record(&mut self, record: LogRecord) -> Result<(), LogError> {
         match record {
-            LogRecord::Batch(transactions) => {
-                transactions.iter().try_for_each(|transaction| self.transaction(transaction))
-            }
+            LogRecord::Batch(transactions) => self.batch(&transactions),
             LogRecord::Ceiling(ceiling) => {
                 self.ceiling = self.ceiling.max(ceiling);
                 Ok(())
@@ -291,20 +289,23 @@ impl<'a> Replay<'a> {
         }
     }
 
-    /// Applies a transaction. Each has a version of its own: one that has not is none of ours.
-    fn transaction(&mut self, transaction: &CommittedTransaction) -> Result<(), LogError> {
-        let CommittedTransaction { version, order, .. } = *transaction;
-        if version <= self.newest {
-            return Err(LogError::OutOfOrder { version, after: self.newest });
+    /// Applies transactions. Each has a version of its own: one that has not is none of ours.
+    fn batch(&mut self, transactions: &[CommittedTransaction]) -> Result<(), LogError> {
+        for &CommittedTransaction { version, .. } in transactions {
+            if version <= self.newest {
+                return Err(LogError::OutOfOrder { version, after: self.newest });
+            }
+            self.newest = version;
         }
-        self.newest = version;
-        self.writer.apply(version, order, &transaction.writes);
-        if let Some(id) = &transaction.idempotency_id {
-            let place = Place { version, order };
-            self.idempotency.remember(id, place, transaction.committed_at_ms, self.wall_ms);
+        self.writer.apply_all(transactions);
+        for transaction in transactions {
+            if let Some(id) = &transaction.idempotency_id {
+                let place = Place { version: transaction.version, order: transaction.order };
+                self.idempotency.remember(id, place, transaction.committed_at_ms, self.wall_ms);
+            }
         }
-        self.stats.transactions += 1;
-        self.since_maintenance += 1;
+        self.stats.transactions += transactions.len() as u64;
+        self.since_maintenance += transactions.len();
         if self.since_maintenance >= REPLAY_STRIDE {
             self.keep_house();
             self.tell();

@@ -34,6 +34,18 @@ pub(super) struct PointWrite<'a> {
     pub(super) value: Option<&'a Bytes>,
 }
 
+impl<'a> PointWrite<'a> {
+    /// The write, if it changes one key.
+    pub(super) fn of(write: &'a Write) -> Option<Self> {
+        let (keyspace, key, value) = match write {
+            Write::Set { keyspace, key, value } => (keyspace, key, Some(value)),
+            Write::Clear { keyspace, key } => (keyspace, key, None),
+            Write::ClearRange { .. } => return None,
+        };
+        Some(Self { key: KeyRef::new(*keyspace, key), value })
+    }
+}
+
 /// The ranges that a transaction clears, disjoint and in order.
 #[derive(Debug, Default)]
 pub(super) struct ClearedRanges {
@@ -81,16 +93,13 @@ pub(super) fn last_writes(writes: &[Write]) -> (ClearedRanges, Vec<PointWrite<'_
     let mut cleared = ClearedRanges::default();
     let mut points = Vec::with_capacity(writes.len());
     for write in writes.iter().rev() {
-        let (key, value) = match write {
-            Write::Set { keyspace, key, value } => (KeyRef::new(*keyspace, key), Some(value)),
-            Write::Clear { keyspace, key } => (KeyRef::new(*keyspace, key), None),
-            Write::ClearRange { keyspace, begin, end } => {
-                cleared.add(*keyspace, begin, end);
-                continue;
-            }
-        };
-        if cleared.is_empty() || !cleared.contains(key) {
-            points.push(PointWrite { key, value });
+        if let Write::ClearRange { keyspace, begin, end } = write {
+            cleared.add(*keyspace, begin, end);
+        }
+        if let Some(point) = PointWrite::of(write)
+            && (cleared.is_empty() || !cleared.contains(point.key))
+        {
+            points.push(point);
         }
     }
     points.reverse();

@@ -55,13 +55,7 @@ impl Bucket {
         key: KeyRef<'_>,
         guard: &'g ReadGuard,
     ) -> Option<(usize, NodeRef<'g>)> {
-        let tags = self.tags.load(Ordering::Acquire) & !OVERFLOW;
-        let differing = tags ^ (LOW_BITS * u64::from(tag));
-        // Marks every byte that is zero, and perhaps the one above such a byte.
-        let mut matches = differing.wrapping_sub(LOW_BITS) & !differing & HIGH_BITS & !OVERFLOW;
-        while matches != 0 {
-            let slot = matches.trailing_zeros() as usize / 8;
-            matches &= matches - 1;
+        for slot in self.matches(tag) {
             if let Some(node) = self.node(slot, guard)
                 && node.key() == key
             {
@@ -69,6 +63,28 @@ impl Bucket {
             }
         }
         None
+    }
+
+    /// The slots with this tag, and perhaps one more.
+    fn matches(&self, tag: u8) -> impl Iterator<Item = usize> {
+        let tags = self.tags.load(Ordering::Acquire) & !OVERFLOW;
+        let differing = tags ^ (LOW_BITS * u64::from(tag));
+        // Marks every byte that is zero, and perhaps the one above such a byte.
+        let mut matches = differing.wrapping_sub(LOW_BITS) & !differing & HIGH_BITS & !OVERFLOW;
+        std::iter::from_fn(move || {
+            let slot = (matches != 0).then(|| matches.trailing_zeros() as usize / 8)?;
+            matches &= matches - 1;
+            Some(slot)
+        })
+    }
+
+    /// Begins to fetch the nodes with this tag.
+    fn prefetch(&self, tag: u8) {
+        for slot in self.matches(tag) {
+            if let Some(place) = self.slots.get(slot) {
+                prefetch(place.load(Ordering::Relaxed).cast::<u8>());
+            }
+        }
     }
 
     fn node<'g>(&self, slot: usize, guard: &'g ReadGuard) -> Option<NodeRef<'g>> {
@@ -196,24 +212,41 @@ impl PointIndex {
         }
     }
 
-    fn hash(&self, key: KeyRef<'_>) -> u64 {
+    /// The hash by which a key is found.
+    pub(super) fn hash(&self, key: KeyRef<'_>) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         hasher.write(key.key);
         hasher.write_u32(key.keyspace.0);
         hasher.finish()
     }
 
-    /// Begins to fetch what leads to a key that is to be looked up soon.
-    pub(super) fn prefetch(&self, key: KeyRef<'_>, guard: &ReadGuard) {
-        let hash = self.hash(key);
+    /// Begins to fetch the bucket of a key with this hash, which is to be looked up soon.
+    pub(super) fn prefetch_bucket(&self, hash: u64, guard: &ReadGuard) {
         if let Some(bucket) = self.tables.load(guard).current.probe(hash).next() {
             prefetch((&raw const *bucket).cast());
         }
     }
 
+    /// Begins to fetch the nodes that a key with this hash may have; the bucket should be there by
+    /// now.
+    pub(super) fn prefetch_node(&self, hash: u64, guard: &ReadGuard) {
+        if let Some(bucket) = self.tables.load(guard).current.probe(hash).next() {
+            bucket.prefetch(tag(hash));
+        }
+    }
+
     /// The node of a key.
     pub(super) fn get<'g>(&self, key: KeyRef<'_>, guard: &'g ReadGuard) -> Option<NodeRef<'g>> {
-        let hash = self.hash(key);
+        self.find(self.hash(key), key, guard)
+    }
+
+    /// The node of a key with this hash.
+    pub(super) fn find<'g>(
+        &self,
+        hash: u64,
+        key: KeyRef<'_>,
+        guard: &'g ReadGuard,
+    ) -> Option<NodeRef<'g>> {
         let tables = self.tables.load(guard);
         let found = tables.current.find(hash, key, guard);
         let found = found.or_else(|| tables.previous.as_ref()?.find(hash, key, guard));

@@ -177,6 +177,11 @@ impl<'g> RecordRef<'g> {
         layout::<RecordHeader>(self.header().tail_len()).size()
     }
 
+    /// Begins to fetch the version before it.
+    pub(super) fn prefetch_older(self) {
+        prefetch(self.header().older.load(Ordering::Relaxed).cast::<u8>());
+    }
+
     /// Drops everything older, as soon as no reader can see it.
     pub(super) fn cut(self, guard: &ReadGuard) -> Freed {
         let older = self.header().older.swap(ptr::null_mut(), Ordering::AcqRel);
@@ -397,6 +402,11 @@ unsafe impl Send for RecordPointer {}
 impl RecordPointer {
     pub(super) fn of(record: RecordRef<'_>) -> Self {
         Self(record.block)
+    }
+
+    /// Begins to fetch the record.
+    pub(super) fn prefetch(self) {
+        prefetch(self.0.as_ptr().cast());
     }
 
     /// The record.

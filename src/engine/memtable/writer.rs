@@ -38,6 +38,8 @@ use crate::engine::{
 const NARROW_RANGE_KEYS: usize = 32;
 /// Steps of collection that each write does, so that more is dropped than made.
 const STEPS_PER_WRITE: usize = 2;
+/// How far ahead of its drop a superseding record is fetched, and what it superseded half as far.
+const FETCHED_AHEAD: usize = 8;
 /// Room for superseding records that is kept in any case.
 const QUEUE_KEPT: usize = 1024;
 /// Writes done under one guard: a pinned writer keeps what it retires from being freed.
@@ -178,27 +180,50 @@ impl MemtableWriter {
         self.beneath.as_ref().is_some_and(|beneath| beneath.may_hold_key(key, guard))
     }
 
-    /// Applies the writes of one transaction. Stamps ascend from call to call.
-    pub(in crate::engine) fn apply(&mut self, stamp: Stamp, writes: &[Write]) {
-        debug_assert!(self.settled <= stamp && self.last <= stamp.version, "stamps ascend");
-        self.last = stamp.version;
-        let (cleared, points) = last_writes(writes);
-        if !cleared.is_empty() {
-            let guard = ReadGuard::pin();
-            self.clear_ranges(&cleared, stamp, &guard);
-            self.unpin(guard);
+    /// Applies transactions, whose stamps ascend, within a call and from call to call.
+    pub(in crate::engine) fn apply<'a>(
+        &mut self,
+        transactions: impl IntoIterator<Item = (Stamp, &'a [Write])>,
+    ) {
+        let mut points = Vec::with_capacity(WRITES_PER_PIN);
+        let mut steps = 0;
+        for (stamp, writes) in transactions {
+            debug_assert!(self.settled <= stamp && self.last <= stamp.version, "stamps ascend");
+            self.last = stamp.version;
+            steps += STEPS_PER_WRITE * (writes.len() + 1);
+            if let [write] = writes
+                && let Some(point) = PointWrite::of(write)
+            {
+                points.push((stamp, point));
+            } else {
+                let (cleared, last) = last_writes(writes);
+                if !cleared.is_empty() {
+                    self.write_points(&points);
+                    points.clear();
+                    let guard = ReadGuard::pin();
+                    self.clear_ranges(&cleared, stamp, &guard);
+                    self.unpin(guard);
+                }
+                points.extend(last.into_iter().map(|point| (stamp, point)));
+            }
+            if points.len() >= WRITES_PER_PIN {
+                self.write_points(&points);
+                points.clear();
+            }
         }
+        self.write_points(&points);
+        self.collect(steps);
+    }
+
+    /// Writes single keys, in this order.
+    fn write_points(&mut self, points: &[(Stamp, PointWrite<'_>)]) {
+        let mut hashes = [0; WRITES_PER_PIN];
         for points in points.chunks(WRITES_PER_PIN) {
             let guard = ReadGuard::pin();
             let is_covered = !self.table.newest_cover(&guard).is_empty();
-            if points.len() > 1 {
-                // The places of all are asked for before the first is waited for.
-                for write in points {
-                    self.table.index.prefetch(write.key, &guard);
-                }
-            }
-            for &PointWrite { key, value } in points {
-                match self.table.index.get(key, &guard) {
+            self.fetch(points, &mut hashes, &guard);
+            for (&(stamp, PointWrite { key, value }), &hash) in points.iter().zip(&hashes) {
+                match self.table.index.find(hash, key, &guard) {
                     Some(node) => self.overwrite(node, stamp, value, is_covered, &guard),
                     // Nothing is there, and nothing will be.
                     None if value.is_none() && !self.needs_clear(key, is_covered, &guard) => {}
@@ -207,7 +232,32 @@ impl MemtableWriter {
             }
             self.unpin(guard);
         }
-        self.collect(STEPS_PER_WRITE * (writes.len() + 1));
+    }
+
+    /// Hashes keys, and begins to fetch what leads to them: the places of all are asked for before
+    /// the first is waited for.
+    fn fetch(
+        &self,
+        points: &[(Stamp, PointWrite<'_>)],
+        hashes: &mut [u64; WRITES_PER_PIN],
+        guard: &ReadGuard,
+    ) {
+        let index = &self.table.index;
+        for ((_, point), hash) in points.iter().zip(&mut *hashes) {
+            *hash = index.hash(point.key);
+            index.prefetch_bucket(*hash, guard);
+        }
+        if points.len() == 1 {
+            return;
+        }
+        for (_, hash) in points.iter().zip(&*hashes) {
+            index.prefetch_node(*hash, guard);
+        }
+        for ((_, point), hash) in points.iter().zip(&*hashes) {
+            if let Some(node) = index.find(*hash, point.key, guard) {
+                node.prefetch_newest();
+            }
+        }
     }
 
     /// Whether a key that isn't in the memtable has to be cleared all the same.
@@ -341,6 +391,7 @@ impl MemtableWriter {
         if !self.is_time_to_drop(guard) {
             return false;
         }
+        self.fetch_superseded(guard);
         let Some(Superseding { record, node }) = self.superseding.pop_front() else { return false };
         // A burst doesn't leave its room behind.
         if self.superseding.len() < self.superseding.capacity() / 4 {
@@ -361,6 +412,17 @@ impl MemtableWriter {
         }
         self.note(freed);
         true
+    }
+
+    /// Begins to fetch what will be dropped soon: it was written a window ago.
+    fn fetch_superseded(&self, guard: &ReadGuard) {
+        if let Some(next) = self.superseding.get(FETCHED_AHEAD) {
+            next.record.prefetch();
+        }
+        if let Some(next) = self.superseding.get(FETCHED_AHEAD / 2) {
+            // SAFETY: as in `is_time_to_drop`.
+            unsafe { next.record.get(guard) }.prefetch_older();
+        }
     }
 
     fn note(&mut self, freed: Freed) {
