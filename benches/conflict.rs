@@ -36,7 +36,7 @@ fn ranges(from: u64, width: u64) -> Vec<ConflictRange> {
 }
 
 fn filled() -> ConflictIndex {
-    let mut index = ConflictIndex::new(Version::ZERO);
+    let mut index = ConflictIndex::new(Version::ZERO, 1);
     for version in 1..=WINDOW {
         index.insert(SPACE, &ConflictRange::Key(key(version)), Version(version));
     }
@@ -64,7 +64,7 @@ fn insert_a_key_and_expire_one(bencher: Bencher<'_, '_>) {
 /// Of keys that were written, but before the reader's version.
 #[divan::bench]
 fn check_a_key(bencher: Bencher<'_, '_>) {
-    let index = filled();
+    let mut index = filled();
     let mut next = 0;
     let inputs = || {
         next += BATCH;
@@ -80,7 +80,7 @@ fn check_a_key(bencher: Bencher<'_, '_>) {
 /// Of ranges with so many written keys within.
 #[divan::bench(args = [10, 1000, 100_000])]
 fn check_a_range(bencher: Bencher<'_, '_>, width: u64) {
-    let index = filled();
+    let mut index = filled();
     let mut next = 0;
     let inputs = || {
         next += BATCH;

@@ -91,8 +91,8 @@ impl Sequencer {
         Self {
             writer,
             clock,
-            conflicts: ConflictIndex::new(last),
-            claims: ConflictIndex::new(last),
+            conflicts: ConflictIndex::new(last, shared.options.seed),
+            claims: ConflictIndex::new(last, shared.options.seed),
             taken: Vec::new(),
             window_begin: last.saturating_sub(shared.window_versions()),
             store_has_work: true,
@@ -245,7 +245,7 @@ impl Sequencer {
             let horizon = self.shared.pins.advance(begin);
             self.writer.set_horizon(horizon);
             self.writer.set_time(self.shared.options.clock.monotonic_micros() / 1_000_000);
-            let is_crowded = self.claims.stats().steps > CLAIMS_MAX;
+            let is_crowded = self.claims.writes() > CLAIMS_MAX;
             self.claims.expire(if is_crowded { begin } else { horizon });
             self.shared.idempotency.expire(self.shared.options.clock.wall_millis());
             self.store_has_work = true;
@@ -365,8 +365,8 @@ impl Sequencer {
 
     /// Brings into the store what of the batch is not there yet.
     fn apply(&mut self, batch: &mut Sequenced) {
-        for transaction in batch.transactions.iter().skip(batch.applied) {
-            self.writer.apply(transaction.version, transaction.order, &transaction.writes);
+        if let Some(new @ [_, ..]) = batch.transactions.get(batch.applied..) {
+            self.writer.apply_all(new);
         }
         batch.applied = batch.transactions.len();
     }

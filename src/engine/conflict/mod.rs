@@ -1,62 +1,47 @@
 //! The conflict index: which keys were written when, as far back as the window reaches.
 //!
-//! The history is one function from keys to versions, *when was this key last written*, constant
-//! but for the steps at keys that were written. [`steps`] keeps it in a tree that knows the
-//! greatest version below each of its pages; so a check of a read range looks at the pages at the
-//! range's ends only, whatever its width and whatever was written inside it. It is exact: a
-//! conflict is reported if, and only if, a key of the range was written after the reader's version.
+//! History is kept in buckets, each of them some thousand writes long. A check looks at those
+//! buckets only that have writes after the reader's version: for a reader of a moment ago, the last
+//! one or two. What the window has left behind goes bucket by bucket, whatever is in it.
 //!
-//! What the window has left behind is forgotten page by page: each expiry tidies a number of pages
-//! in proportion to what was inserted, and remembers where to go on. Nothing is ever tidied all at
-//! once.
+//! A [`Bucket`] finds single keys by hash. Only who asks about ranges needs their order: until then
+//! the keys of a bucket lie in a row as they came; a rare question goes through them all, and for
+//! frequent ones they are put into a tree, [`steps`], where the ranges are that were written. So a write of a key costs a look into a table that fits into
+//! the processor's cache, and a check of a range looks at the pages at the range's ends only,
+//! whatever its width and whatever was written inside it.
+//!
+//! A conflict is reported if a key of the range was written after the reader's version. Also, with a
+//! chance of one in 2⁶⁴ for each pair, if another key with the same hash was; the hash is keyed, so
+//! that nobody can look for such pairs.
+//!
+//! Buckets of time, and hashes for points: `ConflictSet` of FoundationDB has one skip list instead.
 
+mod bucket;
 mod steps;
+
+use std::collections::VecDeque;
 
 use plinth_protocol::{ConflictRange, KeyspaceId, Version};
 
-use self::steps::Page;
-use super::key::{KeyBuf, KeyRef};
-
-/// Insertions for which expiry tidies one page. A page has some forty steps, so that each insertion
-/// pays for looking at five.
-const INSERTIONS_PER_PAGE: usize = 8;
-/// Pages of overwritten history that each insertion frees. An insertion makes less than one.
-const PAGES_FREED: usize = 2;
+use self::bucket::Bucket;
+use super::key::KeyRef;
 
 /// The write history of the window. Lives in the sequencer; one thread.
 #[derive(Debug)]
 pub struct ConflictIndex {
     oldest: Version,
-    /// No key was written after this.
-    newest: Version,
-    root: Page,
-    /// Pages that were overwritten as a whole, freed a few at a time.
-    overwritten: Vec<Page>,
-    insertions: usize,
-    /// Where to go on tidying.
-    next_tidied: KeyBuf,
-}
-
-/// What a [`ConflictIndex`] holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ConflictStats {
-    /// Keys at which the version of the last write changes.
-    pub steps: usize,
-    /// About how many bytes they take.
-    pub bytes: usize,
+    /// Oldest first; the last one takes what is written now.
+    buckets: VecDeque<Bucket>,
+    /// An empty one with memory.
+    spare: Option<Bucket>,
+    hasher: ahash::RandomState,
 }
 
 impl ConflictIndex {
-    /// An empty history that begins at `oldest`.
-    pub fn new(oldest: Version) -> Self {
-        Self {
-            oldest,
-            newest: Version::ZERO,
-            root: Page::default(),
-            overwritten: Vec::new(),
-            insertions: 0,
-            next_tidied: first_key(),
-        }
+    /// An empty history that begins at `oldest`; `seed` makes its hashes unguessable or repeatable.
+    pub fn new(oldest: Version, seed: u64) -> Self {
+        let hasher = ahash::RandomState::with_seeds(seed, 0xC0_4F1C, !seed, seed.rotate_left(32));
+        Self { oldest, buckets: VecDeque::from([Bucket::default()]), spare: None, hasher }
     }
 
     /// The version after which every write is known.
@@ -64,34 +49,31 @@ impl ConflictIndex {
         self.oldest
     }
 
-    /// What is held. Counts, so it isn't for every commit.
-    pub fn stats(&self) -> ConflictStats {
-        let mut stats = ConflictStats::default();
-        let mut pages: Vec<&Page> = self.overwritten.iter().chain([&self.root]).collect();
-        while let Some(page) = pages.pop() {
-            stats.steps += page.steps();
-            stats.bytes += page.bytes();
-            pages.extend(page.children());
-        }
-        stats
+    /// How many writes are kept: those of the window, and less than a bucket's before it.
+    pub fn writes(&self) -> usize {
+        self.buckets.iter().map(Bucket::writes).sum()
     }
 
     /// Whether any key of `range` was written after `since`. True also if that is not known,
     /// because `since` is before [`oldest`](Self::oldest).
-    pub fn check(&self, keyspace: KeyspaceId, range: &ConflictRange, since: Version) -> bool {
+    pub fn check(&mut self, keyspace: KeyspaceId, range: &ConflictRange, since: Version) -> bool {
         if since < self.oldest {
             return true;
         }
-        if self.newest <= since {
-            return false;
-        }
+        let hash = match range {
+            ConflictRange::Key(key) => self.hash(KeyRef::new(keyspace, key)),
+            ConflictRange::Range(_) => 0,
+        };
+        let newer = self.buckets.iter_mut().rev().take_while(|bucket| bucket.newest() > since);
         match range {
-            ConflictRange::Key(key) => self.root.key_exceeds(KeyRef::new(keyspace, key), since),
+            ConflictRange::Key(key) => {
+                let key = KeyRef::new(keyspace, key);
+                newer.into_iter().any(|bucket| bucket.is_key_written(key, hash, since))
+            }
             ConflictRange::Range(range) if range.is_empty() => false,
             ConflictRange::Range(range) => {
-                let (begin, end) =
-                    (KeyRef::new(keyspace, &range.begin), KeyRef::new(keyspace, &range.end));
-                self.root.range_exceeds(Some(begin), Some(end), since)
+                let ends = [&range.begin, &range.end].map(|key| KeyRef::new(keyspace, key));
+                newer.into_iter().any(|bucket| bucket.is_range_written(ends.into(), since))
             }
         }
     }
@@ -101,52 +83,48 @@ impl ConflictIndex {
     /// # Panics
     /// If an earlier write has a greater version: that history would be wrong.
     pub fn insert(&mut self, keyspace: KeyspaceId, range: &ConflictRange, version: Version) {
-        assert!(self.newest <= version, "history is written in order");
-        let split = match range {
-            ConflictRange::Key(key) => self.root.assign_key(KeyRef::new(keyspace, key), version),
-            ConflictRange::Range(range) if range.is_empty() => return,
-            ConflictRange::Range(range) => {
-                let (begin, end) =
-                    (KeyRef::new(keyspace, &range.begin), KeyRef::new(keyspace, &range.end));
-                self.root.assign_range(Some(begin), Some(end), version, &mut self.overwritten)
+        match range {
+            ConflictRange::Key(key) => {
+                let key = KeyRef::new(keyspace, key);
+                let hash = self.hash(key);
+                self.bucket(version).insert_key(key, hash, version);
             }
-        };
-        if let Some(split) = split {
-            self.root = Page::above(std::mem::take(&mut self.root), split);
+            ConflictRange::Range(range) if range.is_empty() => {}
+            ConflictRange::Range(range) => {
+                let ends = [&range.begin, &range.end].map(|key| KeyRef::new(keyspace, key));
+                self.bucket(version).insert_range(ends.into(), version);
+            }
         }
-        self.newest = version;
-        self.insertions += 1;
-        self.free_some();
     }
 
-    /// Forgets what was written at or before `oldest`, in its time.
+    /// Forgets what was written at or before `oldest`, as soon as all of its bucket was.
     pub fn expire(&mut self, oldest: Version) {
         self.oldest = self.oldest.max(oldest);
-        let pages = self.insertions / INSERTIONS_PER_PAGE;
-        self.insertions %= INSERTIONS_PER_PAGE;
-        if self.newest <= self.oldest {
-            // All of it is past.
-            self.overwritten.push(std::mem::take(&mut self.root));
-            self.next_tidied = first_key();
-        }
-        for _ in 0..pages {
-            let next = self.root.tidy(self.next_tidied.as_ref(), self.oldest);
-            self.next_tidied = next.unwrap_or_else(first_key);
-            self.root.shed_levels();
-        }
-        self.free_some();
-    }
-
-    fn free_some(&mut self) {
-        for _ in 0..PAGES_FREED {
-            let Some(page) = self.overwritten.pop() else { return };
-            self.overwritten.extend(page.into_children());
+        while let Some(bucket) = self.buckets.front_mut()
+            && bucket.newest() <= self.oldest
+            && bucket.writes() > 0
+        {
+            bucket.clear();
+            if self.buckets.len() == 1 {
+                return;
+            }
+            self.spare = self.buckets.pop_front();
         }
     }
-}
 
-fn first_key() -> KeyBuf {
-    KeyRef::new(KeyspaceId(0), b"").into()
+    fn hash(&self, key: KeyRef<'_>) -> u64 {
+        self.hasher.hash_one((key.key, key.keyspace.0))
+    }
+
+    /// The bucket for what is written at `version`.
+    fn bucket(&mut self, version: Version) -> &mut Bucket {
+        let newest = self.buckets.back().map_or(Version::ZERO, Bucket::newest);
+        assert!(newest <= version, "history is written in order");
+        if self.buckets.back().is_none_or(Bucket::is_full) {
+            self.buckets.push_back(self.spare.take().unwrap_or_default());
+        }
+        self.buckets.back_mut().expect("there is one, or one was just added")
+    }
 }
 
 #[cfg(test)]

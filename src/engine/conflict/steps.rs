@@ -11,8 +11,8 @@
 //! A leaf knows everything about the keys between its separators, also of those before its first
 //! step. An inner page knows the greatest version below each child.
 //!
-//! Versions are assigned in ascending order, which gives the invariant that makes checks cheap:
-//! **a gap is never newer than the key before it.** So the greatest version of a range is that of
+//! Ranges get versions above all before, and keys versions above all ranges before, which gives the
+//! invariant that makes checks cheap: **a gap is never newer than the key before it.** So the greatest version of a range is that of
 //! its first key and of the steps within; gaps need not be looked at. For the same reason a value
 //! that is left over for a gap which has become empty does no harm.
 
@@ -22,9 +22,6 @@ use crate::engine::key::{Digests, KeyBuf, KeyRef};
 
 /// Steps of a leaf, and children of an inner page, at most.
 const PAGE_MAX: usize = 64;
-/// Neighbours that are together not longer than this become one.
-const MERGED_MAX: usize = PAGE_MAX / 2;
-
 #[derive(Debug)]
 pub(super) enum Page {
     Leaf(Leaf),
@@ -77,7 +74,7 @@ impl Default for Page {
 
 impl Page {
     /// A page above two others.
-    pub(super) fn above(left: Self, Split { separator, right }: Split) -> Self {
+    fn above(left: Self, Split { separator, right }: Split) -> Self {
         let children = [left, right].map(|page| Child { newest: page.newest(), page });
         Self::Inner(Inner::new(vec![separator], children.into()))
     }
@@ -146,14 +143,21 @@ impl Page {
         }
     }
 
-    /// Gives a key a version, not below any other.
+    /// Puts a page above this one and what it has split off.
+    pub(super) fn grow(&mut self, split: Option<Split>) {
+        if let Some(split) = split {
+            *self = Self::above(std::mem::take(self), split);
+        }
+    }
+
+    /// Gives a key a version, not below that of any range, nor below the one it has.
     pub(super) fn assign_key(&mut self, key: KeyRef<'_>, version: Version) -> Option<Split> {
         match self {
             Self::Leaf(leaf) => leaf.assign_key(key, version),
             Self::Inner(inner) => {
                 let at = inner.child_with(key);
                 let child = inner.children.get_mut(at)?;
-                child.newest = version;
+                child.newest = child.newest.max(version);
                 let split = child.page.assign_key(key, version);
                 inner.take_split(at, split);
                 inner.split()
@@ -162,14 +166,12 @@ impl Page {
     }
 
     /// Gives the keys from `begin` to before `end` a version, not below any other; without `begin`
-    /// from the page's first key, without `end` to its last. Pages that are of no use any more go
-    /// to `overwritten`.
+    /// from the page's first key, without `end` to its last.
     pub(super) fn assign_range(
         &mut self,
         begin: Option<KeyRef<'_>>,
         end: Option<KeyRef<'_>>,
         version: Version,
-        overwritten: &mut Vec<Self>,
     ) -> Option<Split> {
         let inner = match self {
             Self::Leaf(leaf) => return leaf.assign_range(begin, end, version),
@@ -178,16 +180,15 @@ impl Page {
         let (first, mut last) = inner.children_with(begin, end);
         if first + 1 < last {
             // What is between falls to the first child.
-            let between = inner.children.drain(first + 1..last);
-            overwritten.extend(between.map(|child| child.page));
+            inner.children.drain(first + 1..last);
             inner.separators.drain(first..last - 1);
             inner.digest();
             last = first + 1;
         }
-        let mut assign = |inner: &mut Inner, at: usize, begin, end| {
+        let assign = |inner: &mut Inner, at: usize, begin, end| {
             let Some(child) = inner.children.get_mut(at) else { return };
             child.newest = version;
-            let split = child.page.assign_range(begin, end, version, overwritten);
+            let split = child.page.assign_range(begin, end, version);
             inner.take_split(at, split);
         };
         if first == last {
@@ -197,87 +198,6 @@ impl Page {
             assign(inner, first, begin, None);
         }
         inner.split()
-    }
-
-    /// Drops the steps that say nothing of versions above `oldest` from the leaf that `key` is in,
-    /// and joins short pages on the way; gives the first key of the next leaf.
-    pub(super) fn tidy(&mut self, key: KeyRef<'_>, oldest: Version) -> Option<KeyBuf> {
-        match self {
-            Self::Leaf(leaf) => {
-                leaf.tidy(oldest);
-                None
-            }
-            Self::Inner(inner) => {
-                let at = inner.child_with(key);
-                let next = inner.children.get_mut(at)?.page.tidy(key, oldest);
-                let next = next.or_else(|| inner.separators.get(at).cloned());
-                if !inner.join(at, oldest)
-                    && let Some(before) = at.checked_sub(1)
-                {
-                    inner.join(before, oldest);
-                }
-                next
-            }
-        }
-    }
-
-    /// Makes a page's only child take its place.
-    pub(super) fn shed_levels(&mut self) {
-        while let Self::Inner(inner) = self
-            && inner.children.len() == 1
-            && let Some(child) = inner.children.pop()
-        {
-            *self = child.page;
-        }
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Self::Leaf(leaf) => leaf.steps.len(),
-            Self::Inner(inner) => inner.children.len(),
-        }
-    }
-
-    /// The pages directly below.
-    pub(super) fn children(&self) -> impl Iterator<Item = &Self> {
-        let children = match self {
-            Self::Leaf(_) => &[],
-            Self::Inner(inner) => inner.children.as_slice(),
-        };
-        children.iter().map(|child| &child.page)
-    }
-
-    /// The pages directly below, without this one.
-    pub(super) fn into_children(self) -> impl Iterator<Item = Self> {
-        let children = match self {
-            Self::Leaf(_) => Vec::new(),
-            Self::Inner(inner) => inner.children,
-        };
-        children.into_iter().map(|child| child.page)
-    }
-
-    /// How many steps the page itself has.
-    pub(super) fn steps(&self) -> usize {
-        match self {
-            Self::Leaf(leaf) => leaf.steps.len(),
-            Self::Inner(_) => 0,
-        }
-    }
-
-    /// How much memory the page itself takes.
-    pub(super) fn bytes(&self) -> usize {
-        let key_bytes = |key: &KeyBuf| key.key.len() + size_of::<u64>();
-        match self {
-            Self::Leaf(leaf) => {
-                leaf.steps.capacity() * size_of::<Step>()
-                    + leaf.steps.iter().map(|step| key_bytes(&step.key)).sum::<usize>()
-            }
-            Self::Inner(inner) => {
-                inner.children.capacity() * size_of::<Child>()
-                    + inner.separators.capacity() * size_of::<KeyBuf>()
-                    + inner.separators.iter().map(key_bytes).sum::<usize>()
-            }
-        }
     }
 }
 
@@ -375,34 +295,6 @@ impl Leaf {
         // No key lies between the separator and the first step.
         Some(Split { separator, right: Page::Leaf(Self::new(Version::ZERO, steps)) })
     }
-
-    fn tidy(&mut self, oldest: Version) {
-        let len = self.steps.len();
-        let mut gap = self.before;
-        self.steps.retain(|step| {
-            let is_needed = step.version > oldest || gap > oldest;
-            if is_needed {
-                gap = step.gap;
-            }
-            is_needed
-        });
-        if self.steps.len() < len {
-            self.steps.shrink_to(self.steps.len() * 2);
-            self.digest();
-        }
-    }
-
-    /// Takes in the leaf that follows, which begins at `separator`.
-    fn append(&mut self, separator: KeyBuf, right: Self, oldest: Version) {
-        let gap = self.gap_before(self.steps.len());
-        let begins_with_step = right.steps.first().is_some_and(|first| first.key == separator);
-        let is_alike = gap == right.before || gap.max(right.before) <= oldest;
-        if !begins_with_step && !is_alike {
-            self.steps.push(Step { key: separator, version: right.before, gap: right.before });
-        }
-        self.steps.extend(right.steps);
-        self.digest();
-    }
 }
 
 impl Inner {
@@ -461,29 +353,5 @@ impl Inner {
         let separator = self.separators.pop()?;
         self.digest();
         Some(Split { separator, right: Page::Inner(Self::new(separators, children)) })
-    }
-
-    /// Joins the child at `at` with the next, if both are short.
-    fn join(&mut self, at: usize, oldest: Version) -> bool {
-        let len = |at: usize| self.children.get(at).map_or(PAGE_MAX, |child| child.page.len());
-        if len(at) + len(at + 1) > MERGED_MAX {
-            return false;
-        }
-        let right = self.children.remove(at + 1);
-        let separator = self.separators.remove(at);
-        self.digest();
-        let Some(left) = self.children.get_mut(at) else { return false };
-        left.newest = left.newest.max(right.newest);
-        match (&mut left.page, right.page) {
-            (Page::Leaf(left), Page::Leaf(right)) => left.append(separator, right, oldest),
-            (Page::Inner(left), Page::Inner(right)) => {
-                left.separators.push(separator);
-                left.separators.extend(right.separators);
-                left.children.extend(right.children);
-                left.digest();
-            }
-            _ => unreachable!("pages of one level are of one kind"),
-        }
-        true
     }
 }

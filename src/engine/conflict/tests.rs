@@ -74,7 +74,7 @@ proptest! {
     fn the_index_knows_what_a_list_of_all_writes_knows(
         operations in prop::collection::vec(any_operation(), 1..1500),
     ) {
-        let mut index = ConflictIndex::new(Version::ZERO);
+        let mut index = ConflictIndex::new(Version::ZERO, 1);
         let mut twin = Twin::default();
         let mut version = 0;
         for operation in operations {
@@ -93,12 +93,8 @@ proptest! {
             }
         }
         // However it came about, what is past is forgotten.
-        let steps = index.stats().steps;
-        index.oldest = Version(version);
-        for _ in 0..10 + steps {
-            index.expire(Version(version));
-        }
-        prop_assert_eq!(index.stats().steps, 0);
+        index.expire(Version(version));
+        prop_assert_eq!(index.writes(), 0);
     }
 }
 
@@ -115,7 +111,7 @@ fn every_small_history_is_judged_right() {
     let space = KeyspaceId::DEFAULT;
     for first in &ranges {
         for second in &ranges {
-            let mut index = ConflictIndex::new(Version::ZERO);
+            let mut index = ConflictIndex::new(Version::ZERO, 1);
             let mut twin = Twin::default();
             for (range, version) in [(first, Version(1)), (second, Version(2))] {
                 index.insert(space, range, version);
@@ -139,32 +135,33 @@ fn every_small_history_is_judged_right() {
 
 #[test]
 fn memory_is_bounded_by_the_writes_of_the_window() {
-    const WINDOW: u64 = 5000;
-    let mut index = ConflictIndex::new(Version::ZERO);
-    let mut steps_most = 0;
-    for version in 1..100_000u64 {
-        // Scattered, and never the same again.
+    const WINDOW: usize = 5_000;
+    let mut index = ConflictIndex::new(Version::ZERO, 1);
+    let mut most = 0;
+    for version in 1..40_000u64 {
+        // Scattered, and never the same again; wide ones now and then.
         let key = version.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes().to_vec();
-        index.insert(KeyspaceId::DEFAULT, &ConflictRange::Key(key.into()), Version(version));
-        index.expire(Version(version.saturating_sub(WINDOW)));
-        if version % 1000 == 0 {
-            steps_most = steps_most.max(index.stats().steps as u64);
-        }
+        let range = if version % 1000 == 0 {
+            ConflictRange::Range(KeyRange::new(key, "\u{7f}"))
+        } else {
+            ConflictRange::Key(key.into())
+        };
+        index.insert(KeyspaceId::DEFAULT, &range, Version(version));
+        index.expire(Version(version.saturating_sub(WINDOW as u64)));
+        most = most.max(index.writes());
     }
-    assert!(steps_most < WINDOW * 3 / 2, "{steps_most} steps");
+    assert!((WINDOW..WINDOW + 60).contains(&most), "{most} writes");
 }
 
 #[test]
-fn a_wide_write_takes_the_place_of_all_within() {
-    let mut index = ConflictIndex::new(Version::ZERO);
-    for key in 0..10_000u32 {
-        let key = ConflictRange::Key(key.to_be_bytes().to_vec().into());
-        index.insert(KeyspaceId::DEFAULT, &key, Version(1));
+fn a_bucket_of_long_keys_ends_early() {
+    let mut index = ConflictIndex::new(Version::ZERO, 1);
+    for version in 1..=100u64 {
+        // Twenty of these are a bucket's worth, of fifty short ones.
+        let key = [vec![0; 200 << 10], vec![version as u8]].concat();
+        let key = ConflictRange::Key(key.into());
+        index.insert(KeyspaceId::DEFAULT, &key, Version(version));
     }
-    let all = ConflictRange::Range(KeyRange::new("", "\u{7f}"));
-    index.insert(KeyspaceId::DEFAULT, &all, Version(2));
-    for _ in 0..300 {
-        index.expire(Version(0));
-    }
-    assert_eq!(index.stats().steps, 2);
+    index.expire(Version(90));
+    assert!(index.writes() < 35, "{} writes", index.writes());
 }
