@@ -4,6 +4,7 @@
 
 mod backup;
 mod bench;
+mod bench_pictures;
 mod cluster_file;
 mod ephemeral;
 mod inspect;

@@ -35,7 +35,8 @@ pub(crate) struct Arguments {
     /// The field along the bottom, such as `connections`, `pipeline`, `value_size` or `keys`
     #[arg(long, value_name = "FIELD", default_value = "connections")]
     x: String,
-    /// The field that is shown, such as `ops_per_second` or `latency_us.p99`; several may be given
+    /// The field that is shown, such as `ops_per_second` or `latency_us.p99`; several may be given,
+    /// and one to another, as in `conflicts/operations`
     #[arg(long, value_name = "FIELD", value_delimiter = ',', default_value = "ops_per_second")]
     y: Vec<String>,
     /// The fields by which results are told apart, a line for each
@@ -99,6 +100,18 @@ fn field<'a>(result: &'a Value, name: &str) -> Option<&'a Value> {
     below(result).or_else(|| below(result.get("settings")?))
 }
 
+/// A number of a result: a field, or one to another with a slash between them.
+fn number(result: &Value, name: &str) -> Option<f64> {
+    let number = |name| field(result, name).and_then(Value::as_f64);
+    match name.split_once('/') {
+        Some((upper, lower)) => {
+            let ratio = number(upper)? / number(lower)?;
+            ratio.is_finite().then_some(ratio)
+        }
+        None => number(name),
+    }
+}
+
 /// The fields that tell this result from others, as they are shown.
 fn identity(result: &Value, by: &[String]) -> Vec<String> {
     by.iter()
@@ -121,7 +134,7 @@ struct Line {
 fn chart(arguments: &Arguments, results: &[Value]) -> Result<Chart, String> {
     let mut lines: Vec<Line> = Vec::new();
     for result in results {
-        let number = |name: &str| field(result, name).and_then(Value::as_f64);
+        let number = |name: &str| number(result, name);
         let Some(x) = number(&arguments.x) else { continue };
         for y in &arguments.y {
             let Some(value) = number(y) else { continue };
@@ -221,7 +234,7 @@ fn label(name: &str) -> String {
         "latency_us.p9999" => "p99.99",
         "latency_us.max" => "max",
         "rate" => "operations asked for a second",
-        other => return other.replace('_', " "),
+        other => return other.replace('_', " ").replace('/', " to "),
     }
     .to_owned()
 }
@@ -282,6 +295,14 @@ mod tests {
         let names: Vec<_> = chart.series.iter().map(|line| line.name.as_str()).collect();
         assert_eq!(names, ["get, p50", "get, p99", "<set>, p50", "<set>, p99"]);
         assert_eq!((chart.y.label.as_str(), chart.y.unit), ("latency", Unit::Micros));
+    }
+
+    #[test]
+    fn one_field_to_another_is_a_number_too() {
+        let result = json!({"conflicts": 3, "operations": 12, "errors": 0});
+        assert_eq!(number(&result, "conflicts/operations"), Some(0.25));
+        assert_eq!(number(&result, "conflicts/errors"), None);
+        assert_eq!(number(&result, "conflicts/nothing"), None);
     }
 
     #[test]
