@@ -185,19 +185,20 @@ impl Chart {
         for ((series, x, y), place) in named.iter().zip(places) {
             let tone = series.tone % TONES;
             let begin = frame.right + 8.0;
-            if (y - place).abs() > 3.0 || begin - x > 16.0 {
+            // A name right beside its line's last point needs nothing that leads there.
+            if (y - place).abs() > 3.0 || begin - x > 16.0 || series.points.len() > DOTS_MAX {
                 let _ = writeln!(
                     svg,
-                    "<path class=\"leader\" d=\"M{:.1} {y:.1}L{:.1} {place:.1}\"/>",
+                    "<path class=\"leader\" d=\"M{:.1} {y:.1}L{:.1} {place:.1}\"/>\
+                     <circle class=\"f{tone}\" cx=\"{:.1}\" cy=\"{place:.1}\" r=\"3\"/>",
                     x + 5.0,
-                    begin - 2.0
+                    begin - 2.0,
+                    begin + 2.0
                 );
             }
             let _ = writeln!(
                 svg,
-                "<circle class=\"f{tone}\" cx=\"{:.1}\" cy=\"{place:.1}\" r=\"3\"/>\
-                 <text class=\"name\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-                begin + 2.0,
+                "<text class=\"name\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
                 begin + 9.0,
                 place + 4.0,
                 escape(&shown(&series.name))

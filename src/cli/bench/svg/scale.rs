@@ -79,7 +79,7 @@ impl Scale {
 fn log_ticks(begin: f64, end: f64) -> Vec<f64> {
     let (first, last) = (begin.log10().floor() as i32, end.log10().ceil() as i32);
     let decades = (end / begin).log10();
-    let steps: &[f64] = if decades <= 3.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+    let steps: &[f64] = if decades <= 2.01 { &[1.0, 2.0, 5.0] } else { &[1.0] };
     (first..=last)
         .flat_map(|decade| steps.iter().map(move |step| step * 10_f64.powi(decade)))
         .filter(|tick| *tick >= begin * 0.999 && *tick <= end * 1.001)

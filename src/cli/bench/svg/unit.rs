@@ -41,8 +41,11 @@ fn short(number: f64, suffixes: [&str; 4]) -> String {
     let places = match rest.abs() {
         rest if rest >= 99.95 => 0,
         rest if rest >= 9.995 => 1,
-        _ => 2,
+        rest if rest >= 0.995 => 2,
+        // Below one, as many as three digits that aren't nought at the beginning take.
+        rest => 2 - (rest.log10().floor() as i32).max(-7),
     };
+    let places = usize::try_from(places).unwrap_or_default();
     format!("{}{}", trimmed(rest, places), suffixes[which])
 }
 
@@ -78,6 +81,8 @@ mod tests {
         for (unit, number, text) in [
             (Unit::Number, 0.0, "0"),
             (Unit::Number, 0.5, "0.5"),
+            (Unit::Number, 0.005, "0.005"),
+            (Unit::Number, 0.012_34, "0.0123"),
             (Unit::Number, 1_234.0, "1.23 k"),
             (Unit::Number, 999_700.0, "1 M"),
             (Unit::Number, 150_000.0, "150 k"),
