@@ -18,11 +18,13 @@ use plinth_client::{ApiVersion, ErrorCode};
 use tokio::{
     runtime::{Builder, Handle, Runtime},
     sync::Notify,
+    task::unconstrained,
     time::{Instant, interval},
 };
 
 use crate::{
     abi::{FdbError, bytes, code, guarded, guarded_error, number},
+    future,
     options::{self, settings::Settings},
     trace,
 };
@@ -52,6 +54,7 @@ static BUSYNESS: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     static IS_NETWORK_THREAD: Cell<bool> = const { Cell::new(false) };
+    static IS_DRIVING: Cell<bool> = const { Cell::new(false) };
 }
 
 struct Network {
@@ -133,6 +136,11 @@ pub(crate) fn is_network_thread() -> bool {
     IS_NETWORK_THREAD.get()
 }
 
+/// Whether this thread drives the runtime now, and so is within its context.
+pub(crate) fn is_driving() -> bool {
+    IS_DRIVING.get()
+}
+
 /// The API version that the program has selected.
 pub(crate) fn api_version() -> c_int {
     API_VERSION.load(Ordering::Relaxed)
@@ -204,6 +212,8 @@ pub extern "C" fn fdb_setup_network() -> FdbError {
             .map_err(|_| code(ErrorCode::IO_ERROR))?;
         HANDLE.get_or_init(|| runtime.handle().clone());
         runtime.spawn(measure_busyness());
+        // It minds itself that others have their turn.
+        runtime.spawn(unconstrained(future::give()));
         network.phase = Phase::SetUp { runtime, stop: Arc::new(Notify::new()) };
         trace::begin(&network.settings.trace);
         let (version, api_version) = (env!("CARGO_PKG_VERSION"), api_version().to_string());
@@ -235,7 +245,13 @@ pub extern "C" fn fdb_run_network() -> FdbError {
             }
         };
         IS_NETWORK_THREAD.set(true);
+        IS_DRIVING.set(true);
         runtime.block_on(stop.notified());
+        IS_DRIVING.set(false);
+        {
+            let _context = runtime.enter();
+            future::close();
+        }
         drop(runtime);
         let hooks = {
             let mut network = network();

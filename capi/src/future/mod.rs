@@ -4,25 +4,30 @@
 //! ready. Callbacks are called once each, on the network thread, or at once if the future is ready
 //! when they are set.
 //!
-//! `value` is what futures hold, `getters` is how programs look at it.
+//! `task` is a future with its work, `turns` is who polls that and when. `value` is what futures
+//! hold, `getters` is how programs look at it.
 
 pub mod getters;
+mod task;
+mod turns;
 mod value;
 
 use std::{
     ffi::c_void,
-    future::{Future, poll_fn},
-    pin::Pin,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, Waker},
+    future::Future,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use plinth_client::{Error, ErrorCode};
-use tokio::task::AbortHandle;
+use task::{Task, Turn};
+pub(crate) use turns::{close, give};
 pub(crate) use value::Answer;
 
 use crate::{
-    abi::{FdbBool, FdbError, code, guarded, guarded_error, number},
+    abi::{FdbBool, FdbError, code, guarded, guarded_error},
     network,
 };
 
@@ -45,20 +50,28 @@ pub(crate) enum OnCancel {
     End,
 }
 
-/// The object behind `FDBFuture*`.
+/// How work ends.
+type Outcome = Result<Answer, FdbError>;
+
+/// What a program sees behind its `FDBFuture*`: the beginning of an object that the work is in too.
 pub struct FdbFuture {
+    /// Takes over a share of the object that begins here.
+    own: unsafe fn(*const FdbFuture) -> Arc<dyn Task>,
+    /// Whether there is an outcome.
+    is_settled: AtomicBool,
     state: Mutex<State>,
     is_ready: Condvar,
 }
 
-#[derive(Default)]
 struct State {
-    outcome: Option<Result<Answer, FdbError>>,
+    outcome: Option<Outcome>,
     is_released: bool,
     /// Whether a thread waits, which is to be woken.
     is_awaited: bool,
+    turn: Turn,
+    /// Where the work is on the roll.
+    place: Option<usize>,
     callbacks: Callbacks,
-    work: Option<Ending>,
 }
 
 /// Callbacks in the order in which they were set. Nearly always it is one, for which nothing is
@@ -80,6 +93,12 @@ impl Callbacks {
     fn is_empty(&self) -> bool {
         self.first.is_none()
     }
+
+    fn call(self, future: *mut FdbFuture) {
+        for callback in self.first.into_iter().chain(self.others) {
+            (callback.function)(future, callback.parameter);
+        }
+    }
 }
 
 struct Callback {
@@ -92,128 +111,139 @@ struct Callback {
 unsafe impl Send for Callback {}
 
 impl FdbFuture {
-    /// A future that nothing has made ready yet.
-    fn pending() -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), is_ready: Condvar::new() })
+    fn new(
+        own: unsafe fn(*const FdbFuture) -> Arc<dyn Task>,
+        turn: Turn,
+        outcome: Option<Outcome>,
+    ) -> Self {
+        let is_settled = AtomicBool::new(outcome.is_some());
+        let state = State {
+            outcome,
+            is_released: false,
+            is_awaited: false,
+            turn,
+            place: None,
+            callbacks: Callbacks::default(),
+        };
+        Self { own, is_settled, state: Mutex::new(state), is_ready: Condvar::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes the future ready, unless it is, and gives the callbacks that are now to be called.
-    fn settle(&self, outcome: Result<Answer, FdbError>) -> Callbacks {
+    /// Whether there is an outcome; then there always will be.
+    fn is_settled(&self) -> bool {
+        self.is_settled.load(Ordering::Acquire)
+    }
+
+    /// Sets the outcome, unless there is one, and wakes who waits for it.
+    fn settle(&self, state: &mut State, outcome: Outcome) {
+        if state.outcome.is_none() {
+            state.outcome = Some(outcome);
+            self.is_settled.store(true, Ordering::Release);
+            if state.is_awaited {
+                self.is_ready.notify_all();
+            }
+        }
+    }
+
+    /// The work has ended: its place on the roll, and the callbacks that are now to be called.
+    fn finish(&self, outcome: Outcome) -> (Option<usize>, Callbacks) {
+        let mut state = self.state();
+        self.settle(&mut state, outcome);
+        state.turn = Turn::Over;
+        (state.place.take(), std::mem::take(&mut state.callbacks))
+    }
+
+    /// The program cancels, and with it the work if that `ends`: its place on the roll then, and
+    /// whether there are callbacks to be called.
+    fn cancel(&self, ends: bool) -> (Option<usize>, bool) {
+        let mut state = self.state();
+        self.settle(&mut state, Err(code(ErrorCode::OPERATION_CANCELLED)));
+        let place = if ends {
+            state.turn = Turn::Over;
+            state.place.take()
+        } else {
+            None
+        };
+        (place, !state.callbacks.is_empty())
+    }
+
+    /// The callbacks that are to be called, now that there is an outcome.
+    fn due(&self) -> Callbacks {
         let mut state = self.state();
         if state.outcome.is_some() {
-            return Callbacks::default();
-        }
-        state.outcome = Some(outcome);
-        state.work = None;
-        let callbacks = std::mem::take(&mut state.callbacks);
-        let is_awaited = state.is_awaited;
-        drop(state);
-        if is_awaited {
-            self.is_ready.notify_all();
-        }
-        callbacks
-    }
-
-    fn call(self: &Arc<Self>, callbacks: Callbacks) {
-        for callback in callbacks.first.into_iter().chain(callbacks.others) {
-            (callback.function)(Arc::as_ptr(self).cast_mut(), callback.parameter);
+            std::mem::take(&mut state.callbacks)
+        } else {
+            Callbacks::default()
         }
     }
 
-    /// Makes the future ready on this thread.
-    fn complete(self: &Arc<Self>, outcome: Result<Answer, FdbError>) {
-        let callbacks = self.settle(outcome);
-        self.call(callbacks);
-    }
-
-    fn cancel(self: &Arc<Self>) {
-        let work = self.state().work.take();
-        if let Some(work) = work {
-            work.end();
+    /// A turn begins: whether the work is to be polled, and the callbacks that are due before.
+    fn begin_turn(&self) -> (bool, Callbacks) {
+        let mut state = self.state();
+        let is_woken = state.turn == Turn::Queued;
+        if is_woken {
+            state.turn = Turn::Running;
         }
-        let callbacks = self.settle(Err(code(ErrorCode::OPERATION_CANCELLED)));
-        if callbacks.is_empty() {
-            return;
-        }
-        let calls = Calls { future: Arc::clone(self), callbacks };
-        // The program may hold a lock that its callback takes.
-        match network::handle() {
-            Some(runtime) => drop(runtime.spawn(async move { drop(calls) })),
-            None => drop(calls),
+        if state.outcome.is_some() {
+            (is_woken, std::mem::take(&mut state.callbacks))
+        } else {
+            (is_woken, Callbacks::default())
         }
     }
 
-    /// Hands the future to the program.
-    fn into_raw(self: Arc<Self>) -> *mut Self {
-        Arc::into_raw(self).cast_mut()
+    /// Notes that the work is woken. Whether it is to be put into the queue.
+    fn wake(&self) -> bool {
+        let mut state = self.state();
+        match state.turn {
+            Turn::Resting => state.turn = Turn::Queued,
+            Turn::Running => {
+                state.turn = Turn::RunningWoken;
+                return false;
+            }
+            Turn::Queued | Turn::RunningWoken | Turn::Over => return false,
+        }
+        true
+    }
+
+    /// The first turn, on the caller's thread, is over, and the work has its place on the roll.
+    /// Whether it is to be put into the queue.
+    fn settle_down(&self, place: usize) -> bool {
+        let mut state = self.state();
+        if state.turn == Turn::Over {
+            // The network has ended, and the work with it.
+            return false;
+        }
+        state.place = Some(place);
+        state.rest()
+    }
+
+    /// A turn is over. Whether the work is to be put into the queue again.
+    fn rest(&self) -> bool {
+        self.state().rest()
     }
 }
 
-/// Work that ends with its future.
-struct Ending {
-    work: SharedWork,
-    task: AbortHandle,
-}
-
-type Work = Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send>>;
-/// Gone when it has ended.
-type SharedWork = Arc<Mutex<Option<Work>>>;
-
-impl Ending {
-    /// Ends the work, and with it what it holds: a cancelled watch makes room for another one before
-    /// anybody hears of it.
-    fn end(self) {
-        drop(taken(&self.work));
-        self.task.abort();
-    }
-}
-
-/// Takes the work out of its place.
-fn taken(work: &SharedWork) -> Option<Work> {
-    work.lock().unwrap_or_else(PoisonError::into_inner).take()
-}
-
-/// Goes on with work for as long as nobody ends it.
-async fn until_ended(work: SharedWork) -> Result<Answer, Error> {
-    poll_fn(|context| match &mut *work.lock().unwrap_or_else(PoisonError::into_inner) {
-        Some(work) => work.as_mut().poll(context),
-        None => Poll::Ready(Err(ErrorCode::OPERATION_CANCELLED.into())),
-    })
-    .await
-}
-
-/// Callbacks that are still to be called. They are, even if the network ends before its turn: a
-/// program may wait for them.
-struct Calls {
-    future: Arc<FdbFuture>,
-    callbacks: Callbacks,
-}
-
-impl Drop for Calls {
-    fn drop(&mut self) {
-        self.future.call(std::mem::take(&mut self.callbacks));
-    }
-}
-
-/// Makes a future ready with a cancellation if its work ends without a result, as it does when the
-/// network stops.
-struct Completion(Arc<FdbFuture>);
-
-impl Drop for Completion {
-    fn drop(&mut self) {
-        self.0.complete(Err(code(ErrorCode::OPERATION_CANCELLED)));
+impl State {
+    fn rest(&mut self) -> bool {
+        match self.turn {
+            Turn::Running => self.turn = Turn::Resting,
+            Turn::RunningWoken => {
+                self.turn = Turn::Queued;
+                return true;
+            }
+            // The program has cancelled it meanwhile.
+            Turn::Over | Turn::Resting | Turn::Queued => {}
+        }
+        false
     }
 }
 
 /// A future that is ready.
-pub(crate) fn ready(outcome: Result<Answer, FdbError>) -> *mut FdbFuture {
-    let future = FdbFuture::pending();
-    future.complete(outcome);
-    future.into_raw()
+pub(crate) fn ready(outcome: Outcome) -> *mut FdbFuture {
+    task::into_raw(task::ready(outcome))
 }
 
 /// A future that has failed because of a bug of ours.
@@ -229,47 +259,8 @@ pub(crate) fn start(
     let Some(runtime) = network::handle() else {
         return ready(Err(network::NOT_RUNNING));
     };
-    let outcome = |result: Result<Answer, Error>| result.map_err(|error| number(&error));
-    let mut work = Box::pin(work);
-    let _context = runtime.enter();
-    if let Poll::Ready(result) = work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        return ready(outcome(result));
-    }
-    let future = FdbFuture::pending();
-    let completion = Completion(Arc::clone(&future));
-    match on_cancel {
-        OnCancel::GoOn => {
-            runtime.spawn(async move {
-                let result = work.await;
-                completion.0.complete(outcome(result));
-            });
-        }
-        OnCancel::End => {
-            let work: SharedWork = Arc::new(Mutex::new(Some(work)));
-            let shared = Arc::clone(&work);
-            let task = runtime.spawn(async move {
-                let result = until_ended(shared).await;
-                completion.0.complete(outcome(result));
-            });
-            let mut state = future.state();
-            if state.outcome.is_none() {
-                state.work = Some(Ending { work, task: task.abort_handle() });
-            }
-        }
-    }
-    future.into_raw()
-}
-
-/// The future behind a pointer, with a share in it.
-///
-/// # Safety
-///
-/// `future` came from [`FdbFuture::into_raw`] and has not been destroyed.
-unsafe fn share(future: *mut FdbFuture) -> Arc<FdbFuture> {
-    // SAFETY: by this function's contract the program's share is still there.
-    unsafe { Arc::increment_strong_count(future) };
-    // SAFETY: the count that this takes over was added above.
-    unsafe { Arc::from_raw(future) }
+    let _context = (!network::is_driving()).then(|| runtime.enter());
+    task::into_raw(task::begin(on_cancel, work))
 }
 
 /// The future behind a pointer, to be looked into by a call that calls nobody back: the program
@@ -292,7 +283,7 @@ unsafe fn look<'a>(future: *mut FdbFuture) -> &'a FdbFuture {
 pub unsafe extern "C" fn fdb_future_cancel(future: *mut FdbFuture) {
     guarded((), || {
         // SAFETY: by this function's contract.
-        unsafe { share(future) }.cancel();
+        task::cancel(&unsafe { task::share(future) });
     });
 }
 
@@ -305,11 +296,13 @@ pub unsafe extern "C" fn fdb_future_cancel(future: *mut FdbFuture) {
 pub unsafe extern "C" fn fdb_future_release_memory(future: *mut FdbFuture) {
     guarded((), || {
         // SAFETY: by this function's contract.
-        let future = unsafe { share(future) };
+        let future = unsafe { look(future) };
         let mut state = future.state();
         if let Some(Ok(value)) = &mut state.outcome {
-            *value = Answer::Void;
+            let released = std::mem::replace(value, Answer::Void);
             state.is_released = true;
+            drop(state);
+            drop(released);
         }
     });
 }
@@ -326,7 +319,7 @@ pub unsafe extern "C" fn fdb_future_destroy(future: *mut FdbFuture) {
     }
     guarded((), || {
         // SAFETY: the program gives its share back.
-        unsafe { Arc::from_raw(future) }.cancel();
+        task::cancel(&unsafe { task::from_raw(future) });
     });
 }
 
@@ -339,7 +332,8 @@ pub unsafe extern "C" fn fdb_future_destroy(future: *mut FdbFuture) {
 pub unsafe extern "C" fn fdb_future_block_until_ready(future: *mut FdbFuture) -> FdbError {
     guarded_error(|| {
         // SAFETY: by this function's contract.
-        let future = unsafe { share(future) };
+        let task = unsafe { task::share(future) };
+        let future = task.future();
         let mut state = future.state();
         while state.outcome.is_none() {
             if network::is_network_thread() {
@@ -362,7 +356,7 @@ pub unsafe extern "C" fn fdb_future_is_ready(future: *mut FdbFuture) -> FdbBool 
     guarded(0, || {
         // SAFETY: by this function's contract.
         let future = unsafe { look(future) };
-        FdbBool::from(future.state().outcome.is_some())
+        FdbBool::from(future.is_settled())
     })
 }
 
@@ -380,16 +374,18 @@ pub unsafe extern "C" fn fdb_future_set_callback(
 ) -> FdbError {
     guarded_error(|| {
         let function = callback.ok_or(code(ErrorCode::CLIENT_INVALID_OPERATION))?;
-        // SAFETY: by this function's contract.
-        let future = unsafe { share(future) };
-        let mut state = future.state();
         let callback = Callback { function, parameter };
+        // SAFETY: by this function's contract.
+        let mut state = unsafe { look(future) }.state();
         if state.outcome.is_none() {
             state.callbacks.push(callback);
-        } else {
-            drop(state);
-            future.call(Callbacks { first: Some(callback), others: Vec::new() });
+            return Ok(());
         }
+        drop(state);
+        // SAFETY: by this function's contract. The callback may destroy the future: this share keeps
+        // it until the callback is back.
+        let _kept = unsafe { task::share(future) };
+        (callback.function)(future, callback.parameter);
         Ok(())
     })
 }
