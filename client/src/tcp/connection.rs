@@ -129,10 +129,23 @@ impl Connection {
         request: &Request,
         patience: Patience,
     ) -> Result<Frame, Unanswered> {
+        let answer = match self.send(request, patience)? {
+            Some(answer) => answer,
+            None => Box::pin(self.send_when_possible(request, patience)).await?,
+        };
+        answer.await
+    }
+
+    /// Waits for room, and puts a request on its way.
+    async fn send_when_possible(
+        self: &Arc<Self>,
+        request: &Request,
+        patience: Patience,
+    ) -> Result<Answer, Unanswered> {
         loop {
             let room = self.room.notified();
             if let Some(answer) = self.send(request, patience)? {
-                return answer.await;
+                return Ok(answer);
             }
             room.await;
         }

@@ -26,7 +26,7 @@ mod options;
 mod pin;
 mod pool;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use connection::{Connection, DatabaseId, Patience, Unanswered};
@@ -164,31 +164,29 @@ impl TcpBackend {
         loop {
             let connection = self.pool.acquire(deadline).await?;
             at.map_or(Ok(()), |at| at.check(&connection))?;
-            let failure = match connection.request(request, Patience::Limited).await {
-                Ok(frame) => match self.understand(&connection, frame) {
-                    Err(error) if error.code == ErrorCode::SHUTTING_DOWN => {
-                        sleep(SHUTDOWN_DELAY).await;
-                        error
-                    }
-                    answer => return answer.map(|answer| (answer, connection.database_id())),
-                },
-                Err(Unanswered::TimedOut) => self.timed_out(),
-                Err(Unanswered::NotSent(error) | Unanswered::Lost(error)) => error,
+            let answer = connection.request(request, Patience::Limited).await;
+            let failure = match self.understood(&connection, answer) {
+                Ok(answer) => return answer.map(|answer| (answer, connection.database_id())),
+                Err(failure) => failure,
             };
+            if failure.code == ErrorCode::SHUTTING_DOWN {
+                // Rare, and large: no request pays the room for it.
+                Box::pin(sleep(SHUTDOWN_DELAY)).await;
+            }
             if Instant::now() >= deadline {
                 return Err(failure);
             }
         }
     }
 
-    /// Commits, again and again if the answer is lost and the server can tell a repetition.
+    /// Commits, again and again if the answer is lost and the server can tell a repetition, which it
+    /// can by an id.
     async fn send_commit(
         &self,
         at: Option<&TcpSnapshot>,
-        commit: Commit,
+        has_id: bool,
+        request: &Request,
     ) -> Result<CommitResult, Error> {
-        let has_id = commit.idempotency_id.is_some();
-        let request = Request::Commit(commit);
         let deadline = self.deadline();
         // Where it may have happened already.
         let mut in_doubt: Option<DatabaseId> = None;
@@ -207,7 +205,7 @@ impl TcpBackend {
                 }
                 Some(_) => {}
             }
-            match connection.request(&request, Patience::Limited).await {
+            match connection.request(request, Patience::Limited).await {
                 Ok(frame) => match self.understand(&connection, frame) {
                     Ok(Response::Commit { result, .. }) => return Ok(result),
                     Ok(other) => return Err(self.unexpected(&other)),
@@ -216,7 +214,7 @@ impl TcpBackend {
                             let unknown = in_doubt.map(|_| unknown_result(&error));
                             return Err(unknown.unwrap_or(error));
                         }
-                        sleep(SHUTDOWN_DELAY).await;
+                        Box::pin(sleep(SHUTDOWN_DELAY)).await;
                     }
                     Err(error) => return Err(error),
                 },
@@ -232,6 +230,22 @@ impl TcpBackend {
                 }
                 Err(Unanswered::TimedOut) => return Err(unknown_result(&self.timed_out())),
             }
+        }
+    }
+
+    /// An answer to what may be asked again; or why it is to be, if there is time.
+    fn understood(
+        &self,
+        connection: &Connection,
+        answer: Result<Frame, Unanswered>,
+    ) -> Result<Result<Response, Error>, Error> {
+        match answer {
+            Ok(frame) => match self.understand(connection, frame) {
+                Err(error) if error.code == ErrorCode::SHUTTING_DOWN => Err(error),
+                answer => Ok(answer),
+            },
+            Err(Unanswered::TimedOut) => Err(self.timed_out()),
+            Err(Unanswered::NotSent(error) | Unanswered::Lost(error)) => Err(error),
         }
     }
 
@@ -302,19 +316,23 @@ impl Backend for TcpBackend {
         self.pin_snapshot(version).await
     }
 
-    async fn get(
+    #[expect(clippy::manual_async_fn, reason = "the arguments of an async fn have two places each")]
+    fn get(
         &self,
         at: Option<&TcpSnapshot>,
         keyspace: KeyspaceId,
         key: Bytes,
-    ) -> Result<Read<Option<VersionedValue>, TcpSnapshot>, Error> {
-        let version = self.place(at).await?;
-        match self.call_at(at, &Request::Get { version, keyspace, key }).await? {
-            (Response::Get { version, value }, database) => {
-                let snapshot = TcpSnapshot::of(at, version, database);
-                Ok(Read { value: value.map(settle), snapshot })
+    ) -> impl Future<Output = Result<Read<Option<VersionedValue>, TcpSnapshot>, Error>> + Send {
+        async move {
+            let version = self.place(at).await?;
+            let request = Request::Get { version, keyspace, key };
+            match self.call_at(at, &request).await? {
+                (Response::Get { version, value }, database) => {
+                    let snapshot = TcpSnapshot::of(at, version, database);
+                    Ok(Read { value: value.map(settle), snapshot })
+                }
+                (other, _) => Err(self.unexpected(&other)),
             }
-            (other, _) => Err(self.unexpected(&other)),
         }
     }
 
@@ -353,12 +371,14 @@ impl Backend for TcpBackend {
         }
     }
 
-    async fn commit(
+    fn commit(
         &self,
         at: Option<&TcpSnapshot>,
         commit: Commit,
-    ) -> Result<CommitResult, Error> {
-        self.send_commit(at, commit).await
+    ) -> impl Future<Output = Result<CommitResult, Error>> + Send {
+        let has_id = commit.idempotency_id.is_some();
+        let request = Request::Commit(commit);
+        async move { self.send_commit(at, has_id, &request).await }
     }
 
     async fn commit_status(&self, idempotency_id: Bytes) -> Result<Option<CommitResult>, Error> {

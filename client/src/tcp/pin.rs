@@ -98,7 +98,7 @@ impl TcpBackend {
         if let Some(pin) = &snapshot.pin
             && lock(&pin.place).connection.is_closed()
         {
-            let (_, place) = self.make_pin(Some(snapshot)).await?;
+            let (_, place) = Box::pin(self.make_pin(Some(snapshot))).await?;
             let mut present = lock(&pin.place);
             if present.connection.is_closed() {
                 *present = place;

@@ -107,6 +107,22 @@ impl Pool {
         let Some(lane) = self.lanes.get(index) else {
             return Err(ErrorCode::INTERNAL_ERROR.into());
         };
+        if let Some(connection) = &lock(&lane.state).connection
+            && !connection.is_closed()
+        {
+            return Ok(Arc::clone(connection));
+        }
+        // Rare, and large: those who find a connection pay no room for it.
+        Box::pin(self.connected(lane, index, deadline)).await
+    }
+
+    /// Waits until a lane has a connection.
+    async fn connected(
+        self: &Arc<Self>,
+        lane: &Lane,
+        index: usize,
+        deadline: Instant,
+    ) -> Result<Arc<Connection>, Error> {
         loop {
             let changed = lane.changed.notified();
             {

@@ -1,6 +1,6 @@
 //! The commit: what was read and written goes to the backend, once.
 
-use std::future::Future;
+use std::{future::Future, pin::pin};
 
 use bytes::Bytes;
 use plinth_protocol::{
@@ -66,12 +66,16 @@ impl<B: Backend> Transaction<B> {
     }
 
     async fn send_commit(&self, generation: u64) -> Result<Option<Version>, Error> {
-        let (at, commit) = {
+        let (at, conflicts, commit) = {
             let mut state = self.state();
             state.check_alive(generation)?;
             let at = state.read_point.clone();
             match self.prepare(&mut state) {
-                Ok(Some(commit)) => (at, commit),
+                Ok(Some(commit)) => {
+                    let is_told = commit.reports_conflicts;
+                    let conflicts = is_told.then(|| commit.read_conflicts.clone());
+                    (at, conflicts.unwrap_or_default(), commit)
+                }
                 Ok(None) => {
                     state.finish_read_only();
                     return Ok(None);
@@ -82,9 +86,8 @@ impl<B: Backend> Transaction<B> {
                 }
             }
         };
-        let conflicts =
-            if commit.reports_conflicts { commit.read_conflicts.clone() } else { Vec::new() };
-        let outcome = self.guarded(generation, self.backend().commit(at.as_ref(), commit)).await;
+        let sent = pin!(self.backend().commit(at.as_ref(), commit));
+        let outcome = self.guarded(generation, sent).await;
         let mut state = self.state();
         state.check_alive(generation)?;
         let error = match outcome {

@@ -2,7 +2,7 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::pin,
+    pin::{Pin, pin},
     sync::{Arc, Weak},
     task::Poll,
 };
@@ -12,6 +12,14 @@ use tokio::{sync::Notify, time::sleep_until};
 
 use super::{Inner, Transaction};
 use crate::{Backend, lock::lock};
+
+/// What ends a wait.
+enum Event<T> {
+    Done(Result<T, Error>),
+    /// The transaction has ended, begun again, or got another deadline.
+    Changed,
+    TimedOut,
+}
 
 /// The deadline of a transaction, for what waits for its commit without keeping it from being
 /// dropped.
@@ -59,43 +67,57 @@ impl<B: Backend> Transaction<B> {
 
     /// Waits for `work`, but no longer than the transaction goes on: until it is cancelled, reset,
     /// or timed out. Work that is done at once costs nothing beside.
-    pub(super) async fn guarded<T>(
+    ///
+    /// The work is pinned by the caller: given by value it would have two places in the future, the
+    /// argument's and the one where it is pinned.
+    #[expect(clippy::manual_async_fn, reason = "the arguments of an async fn have two places each")]
+    pub(super) fn guarded<T>(
         &self,
         generation: u64,
-        work: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        let mut work = pin!(work);
-        let first = poll_fn(|context| {
-            Poll::Ready(match work.as_mut().poll(context) {
-                Poll::Ready(result) => Some(result),
-                Poll::Pending => None,
-            })
-        });
-        if let Some(result) = first.await {
-            return result;
-        }
-        loop {
-            let changed = self.inner.changed.notified();
-            let deadline = {
-                let mut state = self.state();
-                state.check_alive(generation)?;
-                state.deadline()
-            };
-            if let Some(deadline) = deadline {
-                tokio::select! {
-                    biased;
-                    result = &mut work => return result,
-                    () = changed => {}
-                    () = sleep_until(deadline) => {
+        mut work: Pin<&mut impl Future<Output = Result<T, Error>>>,
+    ) -> impl Future<Output = Result<T, Error>> {
+        async move {
+            let first = poll_fn(|context| {
+                Poll::Ready(match work.as_mut().poll(context) {
+                    Poll::Ready(result) => Some(result),
+                    Poll::Pending => None,
+                })
+            });
+            if let Some(result) = first.await {
+                return result;
+            }
+            // The work knows whom to wake already, and is polled again only when it has.
+            let mut is_polled = true;
+            loop {
+                let mut changed = pin!(self.inner.changed.notified());
+                let deadline = {
+                    let mut state = self.state();
+                    state.check_alive(generation)?;
+                    state.deadline()
+                };
+                // Few transactions have one; those who have none pay no room for it.
+                let mut timeout = deadline.map(|deadline| Box::pin(sleep_until(deadline)));
+                let event = poll_fn(|context| {
+                    if !std::mem::take(&mut is_polled)
+                        && let Poll::Ready(result) = work.as_mut().poll(context)
+                    {
+                        return Poll::Ready(Event::Done(result));
+                    }
+                    if changed.as_mut().poll(context).is_ready() {
+                        return Poll::Ready(Event::Changed);
+                    }
+                    match &mut timeout {
+                        Some(timeout) => timeout.as_mut().poll(context).map(|()| Event::TimedOut),
+                        None => Poll::Pending,
+                    }
+                });
+                match event.await {
+                    Event::Done(result) => return result,
+                    Event::Changed => {}
+                    Event::TimedOut => {
                         self.state().check_deadline();
                         self.inner.changed.notify_waiters();
                     }
-                }
-            } else {
-                tokio::select! {
-                    biased;
-                    result = &mut work => return result,
-                    () = changed => {}
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! What a transaction can be asked about sizes and places: none of it is read, so that none of it
 //! counts in the conflict check.
 
-use std::future::Future;
+use std::{future::Future, pin::pin};
 
 use bytes::Bytes;
 use plinth_protocol::{Error, KeyRange};
@@ -41,7 +41,7 @@ impl<B: Backend> Transaction<B> {
     /// not if the transaction has ended or is used up, and no longer than it goes on.
     pub async fn ask<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let generation = self.admitted()?.generation;
-        self.guarded(generation, work).await
+        self.guarded(generation, pin!(work)).await
     }
 
     /// Whether the addresses that this transaction tells of have ports.

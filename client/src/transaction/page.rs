@@ -5,6 +5,8 @@
 //! whenever a limit ended the page, even if nothing is left after it; false is a promise that
 //! nothing is.
 
+use std::pin::pin;
+
 use bytes::Bytes;
 use plinth_protocol::{Error, ErrorCode, KeyRange, KeySelector, response::KeyValue};
 
@@ -215,7 +217,7 @@ impl<B: Backend> Transaction<B> {
         };
         let rows_max = if read.rows_max == 0 { usize::MAX } else { read.rows_max as usize };
         let room = Room::new(rows_max, page_bytes);
-        let reading = source.read_page(self, &read, room);
+        let reading = pin!(source.read_page(self, &read, room));
         let covered = |run: &Run| Covered::by_page(&read, run, &source);
         self.read_under_way(&source, is_snapshot, widest, reading, covered)
             .await

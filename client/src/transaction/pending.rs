@@ -1,5 +1,7 @@
 //! Reads that have begun and not ended: some calls wait for them.
 
+use std::pin::pin;
+
 use plinth_protocol::Error;
 
 use super::{Transaction, state::State};
@@ -54,7 +56,7 @@ impl<B: Backend> Transaction<B> {
                 changed.await;
                 Ok(())
             };
-            self.guarded(generation, waiting).await?;
+            self.guarded(generation, pin!(waiting)).await?;
         }
     }
 }

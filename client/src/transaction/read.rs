@@ -5,6 +5,8 @@
 //! that was answered at a different version is made again at the one that was decided. So none ever
 //! waits for another.
 
+use std::{future::Future, pin::pin};
+
 use bytes::Bytes;
 use plinth_protocol::{
     ConflictRange, Error, ErrorCode, KeyRange, KeyspaceId, Version, response::VersionedValue,
@@ -29,17 +31,24 @@ enum Plan {
 
 impl<B: Backend> Transaction<B> {
     /// Reads a key. Writes of others to it, before this transaction commits, are conflicts.
-    pub async fn get(&self, key: impl IntoBytes) -> Result<Option<Bytes>, Error> {
-        self.read(key.into_bytes(), false).await
+    pub fn get(&self, key: impl IntoBytes) -> impl Future<Output = Result<Option<Bytes>, Error>> {
+        let key = key.into_bytes();
+        async move { self.read(&key, false).await }
     }
 
-    pub(super) async fn read(&self, key: Bytes, is_snapshot: bool) -> Result<Option<Bytes>, Error> {
-        if special_keys::is_special(&key) {
-            return self.read_special_key(key).await;
+    /// Reads a key, which the caller keeps: what an async function is given by value has two places
+    /// in its future.
+    pub(super) async fn read(
+        &self,
+        key: &Bytes,
+        is_snapshot: bool,
+    ) -> Result<Option<Bytes>, Error> {
+        if special_keys::is_special(key) {
+            // Rare, and larger than what follows.
+            return Box::pin(self.read_special_key(key.clone())).await;
         }
-        let otherwise = self.virtual_value(&key);
         let (_, value) = self.read_value(key, is_snapshot).await?;
-        Ok(value.or(otherwise))
+        Ok(value.or_else(|| self.virtual_value(key)))
     }
 
     /// The version that this transaction reads at; the newest, if it hasn't read yet.
@@ -56,12 +65,12 @@ impl<B: Backend> Transaction<B> {
             state.has_asked = true;
             state.generation
         };
-        self.guarded(generation, async {
+        let asked = pin!(async {
             let asked = self.backend().read_version().await?;
             let decided = self.agree(generation, &asked)?;
             Ok(decided.map_or(asked.version(), |snapshot| snapshot.version()))
-        })
-        .await
+        });
+        self.guarded(generation, asked).await
     }
 
     /// Makes this transaction read at a version that is known from elsewhere; before its first
@@ -87,7 +96,7 @@ impl<B: Backend> Transaction<B> {
             state.has_asked = true;
             (state.generation, state.read_version())
         };
-        self.guarded(generation, async {
+        let pinned = pin!(async {
             let mut pinned = self.backend().pin(at).await?;
             // Another read may have decided on another version meanwhile.
             if let Some(decided) = self.agree(generation, &pinned)? {
@@ -98,8 +107,8 @@ impl<B: Backend> Transaction<B> {
             state.check_alive(generation)?;
             state.read_point = Some(pinned);
             Ok(version)
-        })
-        .await
+        });
+        self.guarded(generation, pinned).await
     }
 
     /// Makes writes of others to `begin..end`, before this transaction commits, conflicts, as
@@ -159,13 +168,13 @@ impl<B: Backend> Transaction<B> {
     /// The generation that it was read in, and the value.
     pub(super) async fn read_value(
         &self,
-        key: Bytes,
+        key: &Bytes,
         is_snapshot: bool,
     ) -> Result<(u64, Option<Bytes>), Error> {
         let (generation, at, ops, _pending) = {
             let mut state = self.admitted()?;
             let generation = state.generation;
-            match self.plan_get(&mut state, &key, is_snapshot)? {
+            match self.plan_get(&mut state, key, is_snapshot)? {
                 Plan::Known(value) => return Ok((generation, value)),
                 Plan::Ask(ops) => {
                     let at = state.read_point.clone();
@@ -173,16 +182,18 @@ impl<B: Backend> Transaction<B> {
                 }
             }
         };
-        let asked = self.ask_value(generation, at, key.clone());
-        let found = match self.guarded(generation, asked).await {
-            Ok(found) => found,
+        let found = {
+            let asked = pin!(self.ask_value(generation, at.as_ref(), key));
+            self.guarded(generation, asked).await
+        };
+        let base = match found {
+            Ok(found) => found.map(|found| found.value),
             Err(error) => return Err(self.remember_failure(generation, error)),
         };
-        let base = found.map(|found| found.value);
         {
             let mut state = self.state();
             if state.generation == generation && state.options.read_your_writes {
-                state.cache(self.keyspace).insert_key(key, base.clone());
+                state.cache(self.keyspace).insert_key(key.clone(), base.clone());
             }
         }
         let value = if ops.is_empty() {
@@ -233,17 +244,22 @@ impl<B: Backend> Transaction<B> {
     async fn ask_value(
         &self,
         generation: u64,
-        at: Option<B::Snapshot>,
-        key: Bytes,
+        at: Option<&B::Snapshot>,
+        key: &Bytes,
     ) -> Result<Option<VersionedValue>, Error> {
         let backend = self.backend();
+        let read = backend.get(at, self.keyspace, key.clone()).await?;
         if at.is_some() {
-            return Ok(backend.get(at.as_ref(), self.keyspace, key).await?.value);
+            return Ok(read.value);
         }
-        let read = backend.get(None, self.keyspace, key.clone()).await?;
         match self.agree(generation, &read.snapshot)? {
             None => Ok(read.value),
-            decided => Ok(backend.get(decided.as_ref(), self.keyspace, key).await?.value),
+            Some(decided) => {
+                drop(read);
+                // Rare: what was asked first, at the same time as this, has decided otherwise.
+                let again = Box::pin(backend.get(Some(&decided), self.keyspace, key.clone()));
+                Ok(again.await?.value)
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Trying again: which errors it helps against, and how long to wait first.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use plinth_protocol::{Error, ErrorCode};
 
@@ -106,7 +106,7 @@ impl<B: Backend> Transaction<B> {
                 tokio::time::sleep(wait).await;
                 Ok(())
             };
-            self.guarded(generation, sleep).await?;
+            self.guarded(generation, pin!(sleep)).await?;
         }
         let mut state = self.state();
         state.check_alive(generation)?;

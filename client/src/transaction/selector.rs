@@ -1,5 +1,7 @@
 //! Key selectors, resolved over the database and the transaction's own writes.
 
+use std::pin::pin;
+
 use bytes::Bytes;
 use plinth_protocol::{Error, KeyRange, KeySelector, range::key_after};
 
@@ -42,7 +44,7 @@ impl<B: Backend> Transaction<B> {
         } else {
             KeyRange { begin: Bytes::new(), end: selector.key.clone() }
         };
-        let resolving = source.resolve(self, &selector);
+        let resolving = pin!(source.resolve(self, &selector));
         let covered = |resolved: &Bytes| Covered::by_key(&selector, resolved, &source.end);
         self.read_under_way(&source, is_snapshot, widest, resolving, covered).await
     }

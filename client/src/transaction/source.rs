@@ -1,7 +1,7 @@
 //! Where a read gets its rows from: the backend at the transaction's snapshot, what was read
 //! before, and what was written before.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 use plinth_protocol::{Error, KeyRange, KeySelector, KeyspaceId, request::RangeOptions};
@@ -124,13 +124,13 @@ impl<B: Backend> Transaction<B> {
         source: &Source<B::Snapshot>,
         is_snapshot: bool,
         widest: KeyRange,
-        work: impl Future<Output = Result<T, Error>>,
+        mut work: Pin<&mut impl Future<Output = Result<T, Error>>>,
         covered: impl FnOnce(&T) -> Covered,
     ) -> Result<T, Error> {
         let generation = source.generation;
         let _pending = self.begin_read(&mut self.state());
         if is_snapshot {
-            let result = self.guarded(generation, work).await;
+            let result = self.guarded(generation, work.as_mut()).await;
             return result.map_err(|error| self.remember_failure(generation, error));
         }
         let guard = {

@@ -1,5 +1,7 @@
 //! Snapshot reads: reads that stay out of the conflict check.
 
+use std::future::Future;
+
 use bytes::Bytes;
 use plinth_protocol::{Error, KeySelector};
 
@@ -20,8 +22,9 @@ impl<B: Backend> Transaction<B> {
 
 impl<B: Backend> SnapshotReads<B> {
     /// Reads a key.
-    pub async fn get(&self, key: impl IntoBytes) -> Result<Option<Bytes>, Error> {
-        self.0.read(key.into_bytes(), true).await
+    pub fn get(&self, key: impl IntoBytes) -> impl Future<Output = Result<Option<Bytes>, Error>> {
+        let key = key.into_bytes();
+        async move { self.0.read(&key, true).await }
     }
 
     /// Resolves a key selector.

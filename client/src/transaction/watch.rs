@@ -149,7 +149,7 @@ impl<B: Backend> Transaction<B> {
             self.begin_read(&mut state)
         };
         let permit = self.database().watch_permit()?;
-        let (generation, value) = self.read_value(key.clone(), false).await?;
+        let (generation, value) = self.read_value(&key, false).await?;
         let shared = Arc::new(Shared {
             stage: Mutex::new(Stage::Waiting),
             changed: Notify::new(),
