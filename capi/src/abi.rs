@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use plinth_client::{Error, ErrorCode};
+use plinth_client::{Error, ErrorCode, copied};
 
 use crate::errors;
 
@@ -42,7 +42,7 @@ pub(crate) unsafe fn bytes(data: *const u8, length: c_int) -> Bytes {
     match usize::try_from(length) {
         Ok(length) if length > 0 && !data.is_null() => {
             // SAFETY: by this function's contract.
-            Bytes::copy_from_slice(unsafe { std::slice::from_raw_parts(data, length) })
+            copied(unsafe { std::slice::from_raw_parts(data, length) })
         }
         _ => Bytes::new(),
     }

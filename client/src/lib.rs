@@ -41,7 +41,7 @@ pub use api_version::ApiVersion;
 pub use backend::{Backend, OpenBackend, Place, RangeChunk, Read, ServerStatus, Snapshot};
 pub use cluster_file::ClusterFile;
 pub use database::Database;
-pub use into_bytes::IntoBytes;
+pub use into_bytes::{IntoBytes, copied};
 pub use keyspace::Keyspace;
 pub use plinth_protocol as protocol;
 pub use plinth_protocol::{

@@ -43,7 +43,7 @@ use plinth_protocol::{
 use pool::Pool;
 use tokio::time::{Instant, sleep};
 
-use crate::{Backend, Database, Place, RangeChunk, Read, ServerStatus};
+use crate::{Backend, Database, Place, RangeChunk, Read, ServerStatus, copied};
 
 /// Values up to this length are copied out of the buffer that they were read into, so that a small
 /// value that is kept doesn't keep the buffer.
@@ -286,7 +286,7 @@ fn unknown_result(cause: &Error) -> Error {
 /// A value that doesn't keep a large buffer alive for a few bytes.
 fn settle(value: VersionedValue) -> VersionedValue {
     if value.value.len() <= COPIED_VALUE_BYTES_MAX {
-        VersionedValue { value: Bytes::copy_from_slice(&value.value), ..value }
+        VersionedValue { value: copied(&value.value), ..value }
     } else {
         value
     }
@@ -346,7 +346,7 @@ impl Backend for TcpBackend {
         let version = self.place(at).await?;
         match self.call_at(at, &Request::GetKey { version, keyspace, selector, end }).await? {
             (Response::GetKey { version, key, .. }, database) => {
-                let value = Bytes::copy_from_slice(&key);
+                let value = copied(&key);
                 Ok(Read { value, snapshot: TcpSnapshot::of(at, version, database) })
             }
             (other, _) => Err(self.unexpected(&other)),
