@@ -59,6 +59,7 @@ pub struct FdbFuture {
     own: unsafe fn(*const FdbFuture) -> Arc<dyn Task>,
     /// Whether there is an outcome.
     is_settled: AtomicBool,
+    on_cancel: OnCancel,
     state: Mutex<State>,
     is_ready: Condvar,
 }
@@ -70,7 +71,7 @@ struct State {
     is_awaited: bool,
     turn: Turn,
     /// Where the work is on the roll.
-    place: Option<usize>,
+    place: Option<u32>,
     callbacks: Callbacks,
 }
 
@@ -79,14 +80,15 @@ struct State {
 #[derive(Default)]
 struct Callbacks {
     first: Option<Callback>,
-    others: Vec<Callback>,
+    #[expect(clippy::box_collection, reason = "every future has room for it, hardly one needs it")]
+    others: Option<Box<Vec<Callback>>>,
 }
 
 impl Callbacks {
     fn push(&mut self, callback: Callback) {
         match &self.first {
             None => self.first = Some(callback),
-            Some(_) => self.others.push(callback),
+            Some(_) => self.others.get_or_insert_default().push(callback),
         }
     }
 
@@ -95,7 +97,9 @@ impl Callbacks {
     }
 
     fn call(self, future: *mut FdbFuture) {
-        for callback in self.first.into_iter().chain(self.others) {
+        for callback in
+            self.first.into_iter().chain(self.others.into_iter().flat_map(|others| *others))
+        {
             (callback.function)(future, callback.parameter);
         }
     }
@@ -113,6 +117,7 @@ unsafe impl Send for Callback {}
 impl FdbFuture {
     fn new(
         own: unsafe fn(*const FdbFuture) -> Arc<dyn Task>,
+        on_cancel: OnCancel,
         turn: Turn,
         outcome: Option<Outcome>,
     ) -> Self {
@@ -125,7 +130,7 @@ impl FdbFuture {
             place: None,
             callbacks: Callbacks::default(),
         };
-        Self { own, is_settled, state: Mutex::new(state), is_ready: Condvar::new() }
+        Self { own, is_settled, on_cancel, state: Mutex::new(state), is_ready: Condvar::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -149,7 +154,7 @@ impl FdbFuture {
     }
 
     /// The work has ended: its place on the roll, and the callbacks that are now to be called.
-    fn finish(&self, outcome: Outcome) -> (Option<usize>, Callbacks) {
+    fn finish(&self, outcome: Outcome) -> (Option<u32>, Callbacks) {
         let mut state = self.state();
         self.settle(&mut state, outcome);
         state.turn = Turn::Over;
@@ -158,7 +163,7 @@ impl FdbFuture {
 
     /// The program cancels, and with it the work if that `ends`: its place on the roll then, and
     /// whether there are callbacks to be called.
-    fn cancel(&self, ends: bool) -> (Option<usize>, bool) {
+    fn cancel(&self, ends: bool) -> (Option<u32>, bool) {
         let mut state = self.state();
         self.settle(&mut state, Err(code(ErrorCode::OPERATION_CANCELLED)));
         let place = if ends {
@@ -210,7 +215,7 @@ impl FdbFuture {
 
     /// The first turn, on the caller's thread, is over, and the work has its place on the roll.
     /// Whether it is to be put into the queue.
-    fn settle_down(&self, place: usize) -> bool {
+    fn settle_down(&self, place: u32) -> bool {
         let mut state = self.state();
         if state.turn == Turn::Over {
             // The network has ended, and the work with it.

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  FDBFuture* ──┐      ┌──────────────────────────────┐
-//!  waker ───────┼─────►│ FdbFuture │ OnCancel │ work  │◄── the roll of `turns`, until the work
+//!  waker ───────┼─────►│ FdbFuture            │ work  │◄── the roll of `turns`, until the work
 //!  woken queue ─┘      └──────────────────────────────┘    has ended
 //! ```
 //!
@@ -45,12 +45,9 @@ pub(super) trait Task: Send + Sync {
     /// What the program sees.
     fn future(&self) -> &FdbFuture;
 
-    /// What becomes of the work when the program cancels.
-    fn on_cancel(&self) -> OnCancel;
-
     /// Takes a turn: calls the callbacks that are due, polls the work if it was woken. The place in
     /// the roll that has become free, if the work has ended.
-    fn run(self: Arc<Self>) -> Option<usize>;
+    fn run(self: Arc<Self>) -> Option<u32>;
 
     /// Drops the work, wherever it is.
     fn drop_work(&self);
@@ -62,7 +59,6 @@ pub(super) trait Task: Send + Sync {
 #[repr(C)]
 struct Object<W> {
     future: FdbFuture,
-    on_cancel: OnCancel,
     /// Gone when it has ended. It stays where it is until then.
     work: Mutex<Option<W>>,
 }
@@ -119,8 +115,8 @@ impl<W> Object<W>
 where
     W: Future<Output = Result<Answer, Error>> + Send + 'static,
 {
-    fn new(future: FdbFuture, on_cancel: OnCancel, work: Option<W>) -> Arc<Self> {
-        Arc::new(Self { future, on_cancel, work: Mutex::new(work) })
+    fn new(future: FdbFuture, work: Option<W>) -> Arc<Self> {
+        Arc::new(Self { future, work: Mutex::new(work) })
     }
 
     /// Polls the work; when it has ended it is dropped before anybody hears of it.
@@ -152,11 +148,7 @@ where
         &self.future
     }
 
-    fn on_cancel(&self) -> OnCancel {
-        self.on_cancel
-    }
-
-    fn run(self: Arc<Self>) -> Option<usize> {
+    fn run(self: Arc<Self>) -> Option<u32> {
         let (is_woken, callbacks) = self.future.begin_turn();
         let waker = is_woken.then(|| Waker::from(Arc::clone(&self)));
         let polled = waker.map_or(Poll::Pending, |waker| self.poll(&waker));
@@ -210,7 +202,7 @@ pub(super) fn call(task: &Arc<dyn Task>, callbacks: super::Callbacks) {
 
 /// The end of the work: makes the future ready, unless it is, and calls back. The place in the roll
 /// that it had.
-pub(super) fn finish(task: &Arc<dyn Task>, outcome: Outcome) -> Option<usize> {
+pub(super) fn finish(task: &Arc<dyn Task>, outcome: Outcome) -> Option<u32> {
     let (place, callbacks) = task.future().finish(outcome);
     call(task, callbacks);
     place
@@ -219,8 +211,8 @@ pub(super) fn finish(task: &Arc<dyn Task>, outcome: Outcome) -> Option<usize> {
 /// A future that is ready.
 pub(super) fn ready(outcome: Outcome) -> Arc<dyn Task> {
     type Nothing = Pending<Result<Answer, Error>>;
-    let future = FdbFuture::new(own::<Nothing>, Turn::Over, Some(outcome));
-    Object::<Nothing>::new(future, OnCancel::GoOn, None)
+    let future = FdbFuture::new(own::<Nothing>, OnCancel::GoOn, Turn::Over, Some(outcome));
+    Object::<Nothing>::new(future, None)
 }
 
 /// Begins work: polls it on this thread, within the runtime's context, and leaves it to its turns if
@@ -229,8 +221,8 @@ pub(super) fn begin<W>(on_cancel: OnCancel, work: W) -> Arc<dyn Task>
 where
     W: Future<Output = Result<Answer, Error>> + Send + 'static,
 {
-    let future = FdbFuture::new(own::<W>, Turn::Running, None);
-    let object = Object::new(future, on_cancel, Some(work));
+    let future = FdbFuture::new(own::<W>, on_cancel, Turn::Running, None);
+    let object = Object::new(future, Some(work));
     let polled = object.poll(&Waker::from(Arc::clone(&object)));
     let task: Arc<dyn Task> = object;
     match polled {
@@ -261,7 +253,7 @@ pub(super) fn cancel(task: &Arc<dyn Task>) {
     if task.future().is_settled() {
         return;
     }
-    let ends = task.on_cancel() == OnCancel::End;
+    let ends = task.future().on_cancel == OnCancel::End;
     if ends {
         // And with it what it holds: a cancelled watch makes room for another one before anybody
         // hears of it.

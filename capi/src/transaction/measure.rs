@@ -7,7 +7,7 @@ use std::{
 
 use plinth_client::{ErrorCode, KeyRange};
 
-use super::{FdbTransaction, cost, future, share};
+use super::{FdbTransaction, future, share};
 use crate::{
     abi::bytes,
     future::{Answer, FdbFuture, OnCancel, ready, start},
@@ -191,9 +191,8 @@ pub unsafe extern "C" fn fdb_transaction_get_total_cost(
 ) -> *mut FdbFuture {
     future(|| {
         // SAFETY: by this function's contract.
-        let total = unsafe { cost(transaction) }.0.load(Ordering::Relaxed);
-        // SAFETY: by this function's contract.
         let transaction = unsafe { share(transaction) };
+        let total = transaction.cost.0.load(Ordering::Relaxed);
         transaction.approximate_size()?;
         Ok(ready(Ok(Answer::Int64(total))))
     })

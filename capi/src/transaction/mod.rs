@@ -9,7 +9,7 @@ pub mod range;
 pub mod read;
 pub mod write;
 
-use std::{ffi::c_int, sync::Arc};
+use std::{ffi::c_int, ops::Deref, sync::Arc};
 
 use measure::Cost;
 use plinth_client::{Error, TcpBackend, Transaction, Version};
@@ -20,16 +20,24 @@ use crate::{
     options,
 };
 
-/// The object behind `FDBTransaction*`.
+/// The object behind `FDBTransaction*`: shared by the program and by what it has begun.
 pub struct FdbTransaction {
     transaction: Transaction<TcpBackend>,
-    cost: Arc<Cost>,
+    cost: Cost,
 }
 
 impl FdbTransaction {
     /// Hands a transaction to the program.
     pub(crate) fn into_raw(transaction: Transaction<TcpBackend>) -> *mut Self {
-        Box::into_raw(Box::new(Self { transaction, cost: Arc::default() }))
+        Arc::into_raw(Arc::new(Self { transaction, cost: Cost::default() })).cast_mut()
+    }
+}
+
+impl Deref for FdbTransaction {
+    type Target = Transaction<TcpBackend>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.transaction
     }
 }
 
@@ -38,19 +46,11 @@ impl FdbTransaction {
 /// # Safety
 ///
 /// `transaction` has not been destroyed.
-unsafe fn share(transaction: *mut FdbTransaction) -> Transaction<TcpBackend> {
-    // SAFETY: by this function's contract.
-    unsafe { &*transaction }.transaction.clone()
-}
-
-/// Where the costs of a transaction are counted.
-///
-/// # Safety
-///
-/// `transaction` has not been destroyed.
-unsafe fn cost(transaction: *mut FdbTransaction) -> Arc<Cost> {
-    // SAFETY: by this function's contract.
-    Arc::clone(&unsafe { &*transaction }.cost)
+unsafe fn share(transaction: *mut FdbTransaction) -> Arc<FdbTransaction> {
+    // SAFETY: by this function's contract the program's share is still there.
+    unsafe { Arc::increment_strong_count(transaction) };
+    // SAFETY: the count that this takes over was added above.
+    unsafe { Arc::from_raw(transaction) }
 }
 
 /// A call that answers with a future, of a body that may be refused at once.
@@ -76,8 +76,8 @@ pub unsafe extern "C" fn fdb_transaction_destroy(transaction: *mut FdbTransactio
     }
     guarded((), || {
         // SAFETY: the program gives back what it got from `into_raw`.
-        let transaction = unsafe { Box::from_raw(transaction) };
-        transaction.transaction.cancel();
+        let transaction = unsafe { Arc::from_raw(transaction) };
+        transaction.cancel();
     });
 }
 
@@ -104,9 +104,8 @@ pub unsafe extern "C" fn fdb_transaction_cancel(transaction: *mut FdbTransaction
 pub unsafe extern "C" fn fdb_transaction_reset(transaction: *mut FdbTransaction) {
     guarded((), || {
         // SAFETY: by this function's contract.
-        unsafe { cost(transaction) }.reset();
-        // SAFETY: by this function's contract.
         let transaction = unsafe { share(transaction) };
+        transaction.cost.reset();
         transaction.reset();
     });
 }

@@ -4,7 +4,7 @@ use std::ffi::c_int;
 
 use plinth_client::{Error, ErrorCode, KeySelector, RangeRead, StreamingMode};
 
-use super::{FdbTransaction, cost, future, share};
+use super::{FdbTransaction, future, share};
 use crate::{
     abi::{FdbBool, bytes},
     future::{Answer, FdbFuture, OnCancel, start},
@@ -35,8 +35,6 @@ pub unsafe extern "C" fn fdb_transaction_get_range(
 ) -> *mut FdbFuture {
     future(|| {
         // SAFETY: by this function's contract.
-        let cost = unsafe { cost(transaction) };
-        // SAFETY: by this function's contract.
         let transaction = unsafe { share(transaction) };
         // SAFETY: by this function's contract.
         let begin = unsafe { bytes(begin, begin_length) };
@@ -52,7 +50,9 @@ pub unsafe extern "C" fn fdb_transaction_get_range(
             } else {
                 transaction.snapshot().get_range(read).await?
             };
-            cost.count(page.rows.iter().map(|row| row.key.len() + row.value.len()).sum());
+            transaction
+                .cost
+                .count(page.rows.iter().map(|row| row.key.len() + row.value.len()).sum());
             Ok(Answer::rows(page.rows, page.more))
         }))
     })
@@ -126,8 +126,6 @@ pub unsafe extern "C" fn fdb_transaction_get_mapped_range(
 ) -> *mut FdbFuture {
     future(|| {
         // SAFETY: by this function's contract.
-        let cost = unsafe { cost(transaction) };
-        // SAFETY: by this function's contract.
         let transaction = unsafe { share(transaction) };
         // SAFETY: by this function's contract.
         let begin = unsafe { bytes(begin, begin_length) };
@@ -145,7 +143,7 @@ pub unsafe extern "C" fn fdb_transaction_get_mapped_range(
         Ok(start(OnCancel::GoOn, async move {
             let page = transaction.get_mapped_range(read, mapper).await?;
             let found = page.rows.iter().flat_map(|row| row.found.iter().chain([&row.row]));
-            cost.count(found.map(|row| row.key.len() + row.value.len()).sum());
+            transaction.cost.count(found.map(|row| row.key.len() + row.value.len()).sum());
             Ok(Answer::mapped_rows(page.rows, page.more))
         }))
     })

@@ -5,7 +5,7 @@ use std::ffi::c_int;
 use bytes::Bytes;
 use plinth_client::KeySelector;
 
-use super::{FdbTransaction, cost, future, share, signed};
+use super::{FdbTransaction, future, share, signed};
 use crate::{
     abi::{FdbBool, bytes},
     future::{Answer, FdbFuture, OnCancel, ready, start},
@@ -25,8 +25,6 @@ pub unsafe extern "C" fn fdb_transaction_get(
 ) -> *mut FdbFuture {
     future(|| {
         // SAFETY: by this function's contract.
-        let cost = unsafe { cost(transaction) };
-        // SAFETY: by this function's contract.
         let transaction = unsafe { share(transaction) };
         // SAFETY: by this function's contract.
         let key = unsafe { bytes(key, key_length) };
@@ -36,7 +34,7 @@ pub unsafe extern "C" fn fdb_transaction_get(
             } else {
                 transaction.snapshot().get(key).await?
             };
-            cost.count(value.as_ref().map_or(0, Bytes::len));
+            transaction.cost.count(value.as_ref().map_or(0, Bytes::len));
             Ok(Answer::Value(value))
         }))
     })
