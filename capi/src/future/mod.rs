@@ -358,11 +358,8 @@ pub unsafe extern "C" fn fdb_future_block_until_ready(future: *mut FdbFuture) ->
 /// `future` has not been destroyed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdb_future_is_ready(future: *mut FdbFuture) -> FdbBool {
-    guarded(0, || {
-        // SAFETY: by this function's contract.
-        let future = unsafe { look(future) };
-        FdbBool::from(future.is_settled())
-    })
+    // SAFETY: by this function's contract.
+    FdbBool::from(unsafe { look(future) }.is_settled())
 }
 
 /// Has a function called when the future is ready; at once if it is.

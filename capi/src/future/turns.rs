@@ -217,15 +217,15 @@ mod tests {
                 // Gone, if it was cancelled meanwhile.
                 let _ = tell.send(());
             });
-            // SAFETY: the future is destroyed last.
-            unsafe {
-                match number % 3 {
-                    0 => assert_eq!(fdb_future_block_until_ready(future), 0),
-                    1 => fdb_future_cancel(future),
-                    _ => {}
-                }
-                fdb_future_destroy(future);
+            match number % 3 {
+                // SAFETY: the future is destroyed after this.
+                0 => assert_eq!(unsafe { fdb_future_block_until_ready(future) }, 0),
+                // SAFETY: as above.
+                1 => unsafe { fdb_future_cancel(future) },
+                _ => {}
             }
+            // SAFETY: it is not used any more.
+            unsafe { fdb_future_destroy(future) };
             waker.join().unwrap();
         }
     }

@@ -123,3 +123,24 @@ impl<B: Backend> Transaction<B> {
         }
     }
 }
+
+#[cfg(all(test, feature = "tcp"))]
+mod tests {
+    use crate::{ConnectOptions, Database, RangeRead, TcpBackend};
+
+    /// Futures are copied when they are boxed or spawned, and an allocator hands out a kilobyte
+    /// faster than more.
+    #[test]
+    fn futures_stay_small() {
+        let options = ConnectOptions::new("127.0.0.1:1").unwrap();
+        let tx = Database::new(TcpBackend::lazy(options)).transaction();
+        let room = [
+            ("get", size_of_val(&tx.get(bytes::Bytes::new())), 840),
+            ("get_range", size_of_val(&tx.get_range(RangeRead::new("a", "b"))), 4000),
+            ("commit", size_of_val(&tx.commit()), 850),
+        ];
+        for (name, bytes, bytes_max) in room {
+            assert!(bytes <= bytes_max, "the future of {name} takes {bytes} bytes of {bytes_max}");
+        }
+    }
+}
