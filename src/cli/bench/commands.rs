@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, FromArgMatches, Subcommand};
 
-use super::{arguments::RunArguments, compare, plot};
+use super::{arguments::RunArguments, check, compare, plot};
 use crate::cli::target::Whereabouts;
 
 /// Everything that comes after `plinth bench`.
@@ -44,6 +44,7 @@ pub(crate) struct SingleArguments {
 /// What is done instead of one measurement.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Command {
+    Check(check::Arguments),
     Compare(Box<compare::Arguments>),
     Plot(plot::Arguments),
 }

@@ -11,9 +11,11 @@
 //! fairest beside a server on a small machine, and what `redis-benchmark` uses.
 
 mod arguments;
+pub mod check;
 mod commands;
 mod compare;
 mod drive;
+pub mod history;
 mod keys;
 mod measurement;
 mod plot;
@@ -37,6 +39,7 @@ use super::{Exit, complain, report_error, target::Target};
 pub fn run(arguments: Arguments) -> Exit {
     match arguments.0 {
         Task::Single(arguments) => run_single(*arguments),
+        Task::Command(Command::Check(arguments)) => check::run(&arguments),
         Task::Command(Command::Compare(arguments)) => compare::run(&arguments),
         Task::Command(Command::Plot(arguments)) => plot::run(&arguments),
     }

@@ -1,0 +1,151 @@
+//! Recording: workers hand over what they did, and a thread writes it down.
+//!
+//! A worker gathers some records before it hands them over, so that the queue's cost is shared by
+//! many. The queue is bounded: where the disk doesn't keep up, workers wait, rather than memory fill
+//! up. That shows in the latencies, as it should.
+
+use std::{
+    fs::File,
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread::{self, JoinHandle},
+    time::Instant,
+};
+
+use plinth_protocol::{Error, ErrorCode};
+
+use super::{
+    Header, Op, Transaction,
+    format::{Chain, push_end, push_header, push_transaction},
+};
+
+/// Ops and rows that a worker gathers before it hands them over.
+const BATCH_WEIGHT: usize = 512;
+
+/// Batches that wait for the thread.
+const BATCHES_MAX: usize = 64;
+
+/// The thread that writes a history.
+#[derive(Debug)]
+pub struct RecorderThread {
+    path: PathBuf,
+    sender: SyncSender<Vec<Transaction>>,
+    thread: JoinHandle<std::io::Result<u64>>,
+    started: Instant,
+}
+
+impl RecorderThread {
+    /// Creates the file, which must not be there yet or be replaceable, and begins.
+    pub fn start(path: &Path, header: &Header) -> Result<Self, Error> {
+        let failed = |error: &std::io::Error| cannot_write(path, error);
+        let file = File::create(path).map_err(|error| failed(&error))?;
+        let (sender, receiver) = sync_channel(BATCHES_MAX);
+        let header = header.clone();
+        let thread = thread::Builder::new()
+            .name("history".to_owned())
+            .spawn(move || write(BufWriter::with_capacity(1 << 20, file), &header, &receiver))
+            .map_err(|error| failed(&error))?;
+        Ok(Self { path: path.to_owned(), sender, thread, started: Instant::now() })
+    }
+
+    /// A recorder for a client.
+    pub fn recorder(&self) -> Recorder {
+        Recorder {
+            sender: self.sender.clone(),
+            batch: Vec::new(),
+            weight: 0,
+            started: self.started,
+        }
+    }
+
+    /// Ends the file once all recorders are gone; tells how many transactions are in it.
+    pub fn finish(self) -> Result<u64, Error> {
+        drop(self.sender);
+        match self.thread.join() {
+            Ok(written) => written.map_err(|error| cannot_write(&self.path, &error)),
+            Err(_) => Err(Error::new(ErrorCode::INTERNAL_ERROR, "the history's thread panicked")),
+        }
+    }
+}
+
+fn cannot_write(path: &Path, error: &std::io::Error) -> Error {
+    let message = format!("can't write the history {}: {error}", path.display());
+    Error::new(ErrorCode::UNKNOWN_ERROR, message)
+}
+
+/// What the thread does.
+fn write(
+    mut output: impl Write,
+    header: &Header,
+    batches: &Receiver<Vec<Transaction>>,
+) -> std::io::Result<u64> {
+    let (mut chain, mut line, mut count) = (Chain::default(), Vec::new(), 0);
+    push_header(&mut line, header);
+    chain.close(&mut line, 0);
+    for batch in batches {
+        for transaction in &batch {
+            let begin = line.len();
+            push_transaction(&mut line, transaction);
+            chain.close(&mut line, begin);
+            count += 1;
+        }
+        output.write_all(&line)?;
+        line.clear();
+    }
+    let begin = line.len();
+    push_end(&mut line, count);
+    chain.close(&mut line, begin);
+    output.write_all(&line)?;
+    output.flush()?;
+    Ok(count)
+}
+
+/// A client's end of the recording. What it has gathered is handed over when it is dropped.
+#[derive(Debug)]
+pub struct Recorder {
+    sender: SyncSender<Vec<Transaction>>,
+    batch: Vec<Transaction>,
+    weight: usize,
+    started: Instant,
+}
+
+impl Recorder {
+    /// Nanoseconds since the recording began, which is what a history's times are.
+    pub fn now(&self) -> u64 {
+        self.nanos(Instant::now())
+    }
+
+    /// A moment as a history has it.
+    pub fn nanos(&self, moment: Instant) -> u64 {
+        let since = moment.saturating_duration_since(self.started).as_nanos();
+        u64::try_from(since).unwrap_or(u64::MAX)
+    }
+
+    /// Notes a try of a transaction.
+    pub fn record(&mut self, transaction: Transaction) {
+        let weigh = |op: &Op| match op {
+            Op::Range { rows, .. } => rows.len() + 1,
+            _ => 1,
+        };
+        self.weight += transaction.ops.iter().map(weigh).sum::<usize>() + 1;
+        self.batch.push(transaction);
+        if self.weight >= BATCH_WEIGHT {
+            self.hand_over();
+        }
+    }
+
+    fn hand_over(&mut self) {
+        self.weight = 0;
+        if !self.batch.is_empty() {
+            // If the thread has ended, it failed, and `finish` says why.
+            let _ = self.sender.send(std::mem::take(&mut self.batch));
+        }
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.hand_over();
+    }
+}
