@@ -1,45 +1,20 @@
 //! What a run is told on the command line.
 
-use clap::ValueEnum;
-
 use super::{
-    keys::{self, Random, Sizes},
+    keys::{KEY_SIZE_MAX, KEY_SIZE_MIN, Keys, Random, Sizes},
     measurement::Settings,
+    target::place::Place,
+    workload::Workload,
 };
-use crate::cli::target::Target;
-
-/// What is done over and over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Workload {
-    /// Read a random key.
-    Get,
-    /// Write a random key, in a transaction of its own.
-    Set,
-    /// Read a random key and write it, in a transaction that may conflict with others.
-    Rmw,
-    /// Nothing but the round trip.
-    Ping,
-}
-
-impl Workload {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Get => "get",
-            Self::Set => "set",
-            Self::Rmw => "rmw",
-            Self::Ping => "ping",
-        }
-    }
-}
 
 /// One run.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct RunArguments {
     /// What to do over and over.
     pub(super) workload: Workload,
-    /// The server, once it is known.
+    /// Whom to ask, once it is known.
     #[arg(skip)]
-    pub(super) target: Target,
+    pub(super) target: Place,
     /// How many connections; with rmw, how many transactions at once, times the pipeline.
     #[arg(long, value_name = "COUNT", default_value_t = 50,
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -49,11 +24,22 @@ pub(crate) struct RunArguments {
     pub(super) pipeline: usize,
     /// How many keys there are.
     #[arg(long, value_name = "COUNT", default_value_t = 100_000,
-          value_parser = clap::value_parser!(u64).range(1..=keys::KEYS_MAX))]
+          value_parser = clap::value_parser!(u64).range(1..=1_000_000_000_000))]
     pub(super) keys: u64,
-    /// How many bytes a value has.
-    #[arg(long, value_name = "BYTES", default_value_t = 100, value_parser = parse_value_size)]
-    pub(super) value_size: usize,
+    /// How many bytes a key has.
+    #[arg(long, value_name = "BYTES", default_value_t = 16, value_parser = parse_key_size)]
+    pub(super) key_size: usize,
+    /// How many bytes a value has: a number, or two as in 10..1000 for any between, each as often.
+    #[arg(long, value_name = "BYTES", default_value = "100")]
+    pub(super) value_size: Sizes,
+    /// How many rows a scan reads.
+    #[arg(long, value_name = "COUNT", default_value_t = 100,
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) rows: u32,
+    /// How many keys a batch-get reads.
+    #[arg(long, value_name = "COUNT", default_value_t = 10,
+          value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(super) batch: u32,
     /// How long to measure.
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = parse_seconds)]
     pub(super) seconds: f64,
@@ -73,6 +59,18 @@ pub(crate) struct RunArguments {
 }
 
 impl RunArguments {
+    /// What is wrong with the arguments together.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let capacity = Keys::new(self.key_size).capacity();
+        if self.keys > capacity {
+            return Err(format!(
+                "keys of {} bytes have room for {capacity} of them, not {}: --key-size can be more",
+                self.key_size, self.keys
+            ));
+        }
+        Ok(())
+    }
+
     /// The same, as the measurement tells it.
     pub(super) fn settings(&self) -> Settings {
         Settings {
@@ -80,8 +78,8 @@ impl RunArguments {
             pipeline: self.pipeline,
             threads: self.threads,
             keys: self.keys,
-            key_size: keys::KEY_BYTES,
-            value_size: Sizes::Fixed(self.value_size),
+            key_size: self.key_size,
+            value_size: self.value_size,
             distribution: "uniform".to_owned(),
             rate: None,
             warm_up: self.warm_up,
@@ -111,8 +109,8 @@ fn parse_pipeline(text: &str) -> Result<usize, String> {
     parse_between(text, [1, 10_000])
 }
 
-fn parse_value_size(text: &str) -> Result<usize, String> {
-    parse_between(text, [0, 1 << 20])
+fn parse_key_size(text: &str) -> Result<usize, String> {
+    parse_between(text, [KEY_SIZE_MIN, KEY_SIZE_MAX])
 }
 
 fn parse_seconds(text: &str) -> Result<f64, String> {

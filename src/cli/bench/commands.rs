@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, FromArgMatches, Subcommand};
 
-use super::{arguments::RunArguments, check, compare, plot};
-use crate::cli::target::Whereabouts;
+use super::{arguments::RunArguments, check, compare, plot, target::place::PlaceArguments};
 
 /// Everything that comes after `plinth bench`.
 #[derive(Clone, Debug)]
@@ -27,9 +26,9 @@ pub(crate) struct SingleArguments {
     /// What to run.
     #[command(flatten)]
     pub(super) run: RunArguments,
-    /// Which server.
+    /// Whom to measure.
     #[command(flatten)]
-    pub(super) server: Whereabouts,
+    pub(super) place: PlaceArguments,
     /// Print one JSON object instead of a table.
     #[arg(long)]
     pub(super) json: bool,

@@ -22,6 +22,7 @@ mod plot;
 mod report;
 mod svg;
 mod target;
+mod workload;
 
 use std::io::{Write as _, stdout};
 
@@ -32,8 +33,9 @@ use self::{
     arguments::RunArguments,
     commands::{Command, SingleArguments, Task},
     measurement::Measurement,
+    target::{opened::Opened, place::Place},
 };
-use super::{Exit, complain, report_error, target::Target};
+use super::{Exit, complain, progress::usage_error, report_error};
 
 /// Runs the command.
 pub fn run(arguments: Arguments) -> Exit {
@@ -47,8 +49,11 @@ pub fn run(arguments: Arguments) -> Exit {
 
 /// One measurement, told in every way that is asked for.
 fn run_single(arguments: SingleArguments) -> Exit {
-    let SingleArguments { run, server, json, hdr, report } = arguments;
-    let measurement = match server.find().and_then(|target| measure(run, target)) {
+    let SingleArguments { run, place, json, hdr, report } = arguments;
+    if let Err(reason) = run.check() {
+        return usage_error(&reason);
+    }
+    let measurement = match place.find().and_then(|target| measure(run, target)) {
         Ok(measurement) => measurement,
         Err(error) => return report_error(&error),
     };
@@ -74,10 +79,11 @@ fn run_single(arguments: SingleArguments) -> Exit {
 }
 
 /// Fills the database if that is asked for, and measures.
-fn measure(mut run: RunArguments, target: Target) -> Result<Measurement, Error> {
+fn measure(mut run: RunArguments, target: Place) -> Result<Measurement, Error> {
     run.target = target;
-    let load_seconds = drive::fill(&run)?;
-    let mut measurement = drive::measure(&run)?;
+    let opened = Opened::open(&run.target)?;
+    let load_seconds = if run.load { Some(drive::fill(&run, &opened)?) } else { None };
+    let mut measurement = drive::measure(&run, &opened)?;
     measurement.load_seconds = load_seconds;
     Ok(measurement)
 }

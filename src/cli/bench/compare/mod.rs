@@ -15,8 +15,14 @@ use std::{
 use plinth_protocol::Error;
 
 use self::comparison::Round;
-use super::{arguments::RunArguments, measurement::Measurement, report, svg::grouped};
-use crate::cli::{Exit, complain, progress::say, report_error, target::Target};
+use super::{
+    arguments::RunArguments, measurement::Measurement, report, svg::grouped, target::place::Place,
+};
+use crate::cli::{
+    Exit, complain,
+    progress::{say, usage_error},
+    report_error,
+};
 
 /// Measure two targets in turn, A B A B, and say how one relates to the other.
 ///
@@ -29,10 +35,10 @@ pub(crate) struct Arguments {
     run: RunArguments,
     /// The first target
     #[arg(long, value_name = "TARGET")]
-    a: Target,
+    a: Place,
     /// The second target
     #[arg(long, value_name = "TARGET")]
-    b: Target,
+    b: Place,
     /// How often each is measured
     #[arg(long, value_name = "COUNT", default_value_t = 5,
           value_parser = clap::value_parser!(u32).range(1..=1_000))]
@@ -47,6 +53,9 @@ pub(crate) struct Arguments {
 
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments) -> Exit {
+    if let Err(reason) = arguments.run.check() {
+        return usage_error(&reason);
+    }
     let rounds = match measure(arguments) {
         Ok(rounds) => rounds,
         Err(error) => return report_error(&error),
@@ -87,7 +96,7 @@ fn turn(
     arguments: &Arguments,
     number: u32,
     letter: &str,
-    target: &Target,
+    target: &Place,
 ) -> Result<Measurement, Error> {
     let mut run = arguments.run.clone();
     run.load &= number == 1;

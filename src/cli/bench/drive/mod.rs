@@ -1,10 +1,10 @@
 //! How the load is put on: filling, warming up, measuring.
 
 mod fill;
-mod raw;
-mod rmw;
 mod series;
+mod single;
 mod tally;
+mod transactions;
 
 use std::{
     ops::Range,
@@ -13,16 +13,21 @@ use std::{
     time::Instant,
 };
 
+use plinth_client::Database;
 use plinth_protocol::{Error, ErrorCode};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::task::JoinSet;
 
 pub(crate) use self::fill::fill;
-use self::{series::Watch, tally::Run};
+use self::{
+    series::Watch,
+    tally::{Run, SharedTally},
+};
 use super::{
-    arguments::{RunArguments, Workload},
+    arguments::RunArguments,
     measurement::{Latency, Measurement},
-    target::plinth::Connection,
+    target::{opened::Opened, plinth::Connection, transact::Store},
+    workload::{Workload, ground::Ground},
 };
 use crate::cli::progress::{error_text, float};
 
@@ -33,7 +38,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Error> {
 }
 
 /// Runs the workload, warm-up first.
-pub(crate) fn measure(arguments: &RunArguments) -> Result<Measurement, Error> {
+pub(crate) fn measure(arguments: &RunArguments, opened: &Opened) -> Result<Measurement, Error> {
     let run = Arc::new(Run::new(arguments.threads));
     std::thread::scope(|scope| {
         let (ready_sender, ready) = mpsc::channel();
@@ -43,7 +48,9 @@ pub(crate) fn measure(arguments: &RunArguments) -> Result<Measurement, Error> {
             let connections = share(number)..share(number + 1);
             let (run, ready) = (&run, ready_sender.clone());
             threads.push(scope.spawn(move || {
-                if let Err(error) = work(arguments, run, number as usize, connections, &ready) {
+                if let Err(error) =
+                    work(arguments, opened, run, number as usize, connections, &ready)
+                {
                     let _ = ready.send(Err(error));
                 }
             }));
@@ -75,7 +82,7 @@ pub(crate) fn measure(arguments: &RunArguments) -> Result<Measurement, Error> {
                 .map_err(|_| Error::new(ErrorCode::INTERNAL_ERROR, "a worker thread panicked"))?;
         }
         Ok(Measurement {
-            workload: arguments.workload.name().to_owned(),
+            workload: arguments.workload.to_string(),
             target: arguments.target.to_string(),
             server,
             settings: arguments.settings(),
@@ -107,25 +114,68 @@ fn cpu_seconds() -> f64 {
 /// A thread's part: opens its connections, says that it is ready, works until the run is over.
 fn work(
     arguments: &RunArguments,
+    opened: &Opened,
     run: &Arc<Run>,
     thread: usize,
     connections: Range<u32>,
     ready: &mpsc::Sender<Result<Option<String>, Error>>,
 ) -> Result<(), Error> {
     let Some(tally) = run.tallies().get(thread) else { return Ok(()) };
+    let ground = Ground::new(arguments);
     runtime()?.block_on(async {
-        if arguments.workload == Workload::Rmw {
-            return rmw::work(arguments, run, tally, connections, ready).await;
-        }
-        let (mut workers, mut server) = (JoinSet::new(), None);
-        for number in connections {
-            let (connection, hello) = Connection::open(arguments.target.address()).await?;
-            server = Some(String::from_utf8_lossy(&hello.server).into_owned());
-            let worker = raw::Worker::new(arguments, connection, number.into(), tally);
-            workers.spawn(worker.work(Arc::clone(run)));
+        let mut workers = JoinSet::new();
+        let mut server = None;
+        match (&arguments.workload, opened) {
+            (Workload::Single(single), Opened::Plinth(address)) => {
+                for number in connections {
+                    let (pipe, hello) = Connection::open(address).await?;
+                    server = Some(String::from_utf8_lossy(&hello.server).into_owned());
+                    let pipe = (pipe, number.into());
+                    let worker = single::Worker::new(arguments, *single, &ground, pipe, tally);
+                    workers.spawn(worker.work(Arc::clone(run)));
+                }
+            }
+            (_, Opened::Plinth(address)) => {
+                let (_, hello) = Connection::open(address).await?;
+                server = Some(String::from_utf8_lossy(&hello.server).into_owned());
+                let store = Database::connect(address).await?;
+                spawn(&mut workers, arguments, &store, run, tally, connections)?;
+            }
+            (_, Opened::Embedded(store)) => {
+                server = Some(concat!("plinth/", env!("CARGO_PKG_VERSION")).to_owned());
+                spawn(&mut workers, arguments, store, run, tally, connections)?;
+            }
         }
         let _ = ready.send(Ok(server));
         workers.join_all().await;
         Ok(())
     })
+}
+
+/// Sets as many to work on transactions as there are connections, times the pipeline.
+fn spawn<S: Store>(
+    workers: &mut JoinSet<()>,
+    arguments: &RunArguments,
+    store: &S,
+    run: &Arc<Run>,
+    tally: &Arc<SharedTally>,
+    connections: Range<u32>,
+) -> Result<(), Error> {
+    let script = arguments.workload.script(arguments.batch, arguments.rows).ok_or_else(|| {
+        arguments.target.cannot(&arguments.workload.to_string(), "it has no connection to ask")
+    })?;
+    let (script, ground) = (Arc::new(script), Ground::new(arguments));
+    for number in connections {
+        for depth in 0..arguments.pipeline as u64 {
+            let worker = transactions::Worker {
+                store: store.clone(),
+                script: Arc::clone(&script),
+                ground: ground.clone(),
+                random: arguments.random(u64::from(number) << 32 | depth),
+                tally: Arc::clone(tally),
+            };
+            workers.spawn(worker.work(Arc::clone(run)));
+        }
+    }
+    Ok(())
 }

@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use super::Random;
+
 /// The largest value that can be asked for.
 pub(crate) const SIZE_MAX: usize = 1 << 20;
 
@@ -20,6 +22,34 @@ pub(crate) enum Sizes {
         /// The largest.
         most: usize,
     },
+}
+
+impl Sizes {
+    /// The smallest there is.
+    pub(crate) fn least(self) -> usize {
+        match self {
+            Self::Fixed(size) => size,
+            Self::Uniform { least, .. } => least,
+        }
+    }
+
+    /// The largest there is.
+    pub(crate) fn most(self) -> usize {
+        match self {
+            Self::Fixed(size) => size,
+            Self::Uniform { most, .. } => most,
+        }
+    }
+
+    /// A size of these.
+    pub(crate) fn pick(self, random: &mut Random) -> usize {
+        match self {
+            Self::Fixed(size) => size,
+            Self::Uniform { least, most } => {
+                least + random.below((most - least) as u64 + 1) as usize
+            }
+        }
+    }
 }
 
 impl fmt::Display for Sizes {

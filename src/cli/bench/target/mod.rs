@@ -1,3 +1,12 @@
 //! Whom the load is put on.
+//!
+//! There are two ways to do so. Single requests go through a [`pipe`], with many of them in flight;
+//! transactions go through [`transact`]. A target has one of them or both.
 
+mod fields;
+pub(crate) mod opened;
+pub(crate) mod pipe;
+pub(crate) mod place;
 pub(crate) mod plinth;
+mod template;
+pub(crate) mod transact;

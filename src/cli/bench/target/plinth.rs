@@ -1,15 +1,13 @@
-//! The generator's own end of a connection: frames written from templates, answers counted.
-//!
-//! A load generator must not be what it measures. So requests are copied from a template with the
-//! key patched in, a whole pipeline leaves in one write, and answers are looked at where they lie.
+//! Plinth's frames: the generator's own end of a connection, without the native client, whose
+//! conveniences cost more than a fast server.
 
 use bytes::{Buf, Bytes, BytesMut};
 use plinth_protocol::{
-    Error, ErrorCode,
+    Commit, Error, ErrorCode, KeyRange, KeyspaceId, Mutation, MutationOp,
     frame::{Flags, Frame},
     hello::{Hello, HelloReply},
     limits::{FRAME_BYTES_CEILING, FRAME_HEADER_BYTES},
-    request::{Opcode, Request},
+    request::{Opcode, RangeOptions, Request},
     response::Response,
 };
 use tokio::{
@@ -17,7 +15,11 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::cli::bench::keys::{KEY_BYTES, key_bytes};
+use super::{
+    fields::Fields,
+    pipe::{Answer, Operation, Pipe},
+    template::Template,
+};
 
 /// What a read of the socket asks for.
 const READ_BYTES: usize = 64 << 10;
@@ -25,41 +27,41 @@ const READ_BYTES: usize = 64 << 10;
 /// Bytes of a frame before its payload.
 const HEAD_BYTES: usize = 4 + FRAME_HEADER_BYTES;
 
+/// Bytes of rows that a scan asks for at most; the server may have a smaller bound.
+const SCAN_BYTES: u32 = 1 << 30;
+
 /// One connection to the server.
 pub(crate) struct Connection {
     stream: TcpStream,
     input: BytesMut,
     /// What is to be sent next.
-    pub(crate) output: BytesMut,
+    output: BytesMut,
+    ping: Template<0>,
+    get: Template<1>,
+    set: Template<2>,
 }
 
-/// An answer, where it lies in the input.
-pub(crate) struct Answer<'a> {
-    /// As sent with the request.
-    pub(crate) request_id: u32,
-    opcode: u8,
-    /// The message's fields.
-    pub(crate) payload: &'a [u8],
-}
-
-impl Answer<'_> {
-    /// The error that the answer is, if it is not the answer to `opcode`.
-    pub(crate) fn expect(&self, opcode: Opcode) -> Result<(), Error> {
-        if self.opcode == opcode.response() {
-            return Ok(());
-        }
-        let frame = Frame {
-            opcode: self.opcode,
-            flags: Flags::NONE,
-            request_id: self.request_id,
-            payload: Bytes::copy_from_slice(self.payload),
-        };
-        Err(match Response::decode(frame) {
-            Ok(Response::Error(error)) => error,
-            Ok(_) => protocol_error("an answer of another kind than the request"),
-            Err(error) => protocol_error(error.to_string()),
-        })
+/// The error that an answer is, if it is one; else that it is of no kind that is known here.
+fn failure(opcode: u8, payload: &[u8]) -> Error {
+    let payload = Bytes::copy_from_slice(payload);
+    match Response::decode(Frame { opcode, flags: Flags::NONE, request_id: 0, payload }) {
+        Ok(Response::Error(error)) => error,
+        Ok(_) => protocol_error("an answer of another kind than any request"),
+        Err(error) => protocol_error(error.to_string()),
     }
+}
+
+/// A blind write of these keys: what the native client sends for a transaction that only sets.
+fn blind_commit(rows: impl IntoIterator<Item = (Bytes, Bytes)>) -> Request {
+    let mutations = rows
+        .into_iter()
+        .map(|(key, value)| Mutation {
+            keyspace: KeyspaceId::DEFAULT,
+            adds_conflict: true,
+            op: MutationOp::Set { key, value },
+        })
+        .collect();
+    Request::Commit(Commit { mutations, ..Commit::default() })
 }
 
 fn protocol_error(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
@@ -78,7 +80,18 @@ impl Connection {
             Error::new(ErrorCode::SERVER_UNREACHABLE, message)
         })?;
         stream.set_nodelay(true).map_err(|error| io_error("TCP_NODELAY", &error))?;
-        let mut connection = Self { stream, input: BytesMut::new(), output: BytesMut::new() };
+        let mut connection = Self {
+            stream,
+            input: BytesMut::new(),
+            output: BytesMut::new(),
+            ping: Template::new(|[]| Request::Ping { payload: Bytes::new() }),
+            get: Template::new(|[key]| Request::Get {
+                version: None,
+                keyspace: KeyspaceId::DEFAULT,
+                key,
+            }),
+            set: Template::new(|[key, value]| blind_commit([(key, value)])),
+        };
         let client = concat!("plinth-bench/", env!("CARGO_PKG_VERSION"));
         let hello = Request::Hello(Hello::new(client, &[]));
         match connection.ask(&hello).await? {
@@ -93,13 +106,9 @@ impl Connection {
         self.send().await?;
         let mut response = None;
         while response.is_none() {
-            self.receive(|answer| {
-                let frame = Frame {
-                    opcode: answer.opcode,
-                    flags: Flags::NONE,
-                    request_id: answer.request_id,
-                    payload: Bytes::copy_from_slice(answer.payload),
-                };
+            self.read(|request_id, opcode, payload| {
+                let payload = Bytes::copy_from_slice(payload);
+                let frame = Frame { opcode, flags: Flags::NONE, request_id, payload };
                 response = Some(Response::decode(frame));
             })
             .await?;
@@ -112,18 +121,8 @@ impl Connection {
         }
     }
 
-    /// Sends what has been put into `output`, in as few writes as the socket takes.
-    pub(crate) async fn send(&mut self) -> Result<(), Error> {
-        let sent = self.stream.write_all(&self.output).await;
-        self.output.clear();
-        sent.map_err(|error| io_error("sending failed", &error))
-    }
-
-    /// Reads once and shows each whole answer to `visit`; there may be none.
-    pub(crate) async fn receive(
-        &mut self,
-        mut visit: impl FnMut(&Answer<'_>),
-    ) -> Result<(), Error> {
+    /// Reads once and shows each whole frame to `visit`: its id, its opcode and its payload.
+    async fn read(&mut self, mut visit: impl FnMut(u32, u8, &[u8])) -> Result<(), Error> {
         self.input.reserve(READ_BYTES);
         match self.stream.read_buf(&mut self.input).await {
             Ok(0) => {
@@ -143,7 +142,7 @@ impl Connection {
             let Some((payload, next)) = after.split_at_checked(length - FRAME_HEADER_BYTES) else {
                 break;
             };
-            visit(&Answer { request_id: u32::from_be_bytes(id), opcode, payload });
+            visit(u32::from_be_bytes(id), opcode, payload);
             rest = next;
         }
         let taken = self.input.len() - rest.len();
@@ -152,74 +151,92 @@ impl Connection {
     }
 }
 
-/// A request's frame in which the key is to be filled in, wherever it occurs.
-pub(crate) struct Template {
-    frame: Bytes,
-    key_offsets: Vec<usize>,
-}
-
-impl Template {
-    /// The template of the request that `make` makes for a key and a value that begins with it.
-    pub(crate) fn new(value: &[u8], make: impl Fn(Bytes, Bytes) -> Request) -> Self {
-        let frame_of = |number| {
-            let key = Bytes::copy_from_slice(&key_bytes(number));
-            let mut value = BytesMut::from(value);
-            patch(&mut value, 0, &key);
-            let mut frame = BytesMut::new();
-            make(key, value.freeze()).write_frame(&mut frame, Flags::NONE, 0);
-            frame.freeze()
+impl Pipe for Connection {
+    fn push(&mut self, id: u32, operation: &Operation<'_>) {
+        let output = &mut self.output;
+        let keyspace = KeyspaceId::DEFAULT;
+        let copy = Bytes::copy_from_slice;
+        let request = match *operation {
+            Operation::Ping => return self.ping.write(output, id, []),
+            Operation::Get { key } => return self.get.write(output, id, [key]),
+            Operation::Set { key, value } => return self.set.write(output, id, [key, value]),
+            Operation::GetMany { keys } => {
+                Request::GetBatch { version: None, keyspace, keys: keys.iter().map(copy).collect() }
+            }
+            Operation::SetMany { keys, values } => {
+                blind_commit(keys.iter().map(copy).zip(values.iter().map(|value| copy(value))))
+            }
+            Operation::Scan { begin, end, rows } => Request::GetRange {
+                version: None,
+                keyspace,
+                range: KeyRange { begin: copy(begin), end: copy(end) },
+                options: RangeOptions {
+                    rows_max: rows,
+                    bytes_target: SCAN_BYTES,
+                    ..RangeOptions::default()
+                },
+            },
         };
-        let frame = frame_of(0);
-        let key = key_bytes(0);
-        let key_offsets = (0..frame.len())
-            .filter(|&at| frame.get(at..at + KEY_BYTES).is_some_and(|found| found == key))
-            .collect();
-        Self { frame, key_offsets }
+        request.write_frame(output, Flags::NONE, id);
     }
 
-    /// Appends the request for `key`.
-    pub(crate) fn write(&self, output: &mut BytesMut, request_id: u32, key: &[u8; KEY_BYTES]) {
-        let begin = output.len();
-        output.extend_from_slice(&self.frame);
-        patch(output, begin + 6, &request_id.to_be_bytes());
-        for &offset in &self.key_offsets {
-            patch(output, begin + offset, key);
-        }
+    async fn send(&mut self) -> Result<(), Error> {
+        let sent = self.stream.write_all(&self.output).await;
+        self.output.clear();
+        sent.map_err(|error| io_error("sending failed", &error))
+    }
+
+    async fn receive(
+        &mut self,
+        mut visit: impl FnMut(u32, Answer<'_>) + Send,
+    ) -> Result<(), Error> {
+        self.read(|id, opcode, payload| {
+            let answer = answer(opcode, payload).unwrap_or_else(|| {
+                Answer::Failed(Error::new(
+                    ErrorCode::MALFORMED_PAYLOAD,
+                    "an answer is shorter than its fields",
+                ))
+            });
+            visit(id, answer);
+        })
+        .await
     }
 }
 
-/// Overwrites what lies at `at`, as far as there is room.
-pub(crate) fn patch(buffer: &mut [u8], at: usize, bytes: &[u8]) {
-    let room = buffer.get_mut(at..).unwrap_or_default();
-    for (place, byte) in room.iter_mut().zip(bytes) {
-        *place = *byte;
-    }
-}
+const PING: u8 = Opcode::Ping as u8 | Opcode::RESPONSE;
+const GET: u8 = Opcode::Get as u8 | Opcode::RESPONSE;
+const GET_BATCH: u8 = Opcode::GetBatch as u8 | Opcode::RESPONSE;
+const GET_RANGE: u8 = Opcode::GetRange as u8 | Opcode::RESPONSE;
+const COMMIT: u8 = Opcode::Commit as u8 | Opcode::RESPONSE;
 
-#[cfg(test)]
-mod tests {
-    use plinth_protocol::{Commit, KeyspaceId, Mutation, MutationOp};
-
-    use super::*;
-
-    #[test]
-    fn a_template_gives_the_frame_of_the_request() {
-        let make = |key, value| {
-            let op = MutationOp::Set { key, value };
-            let mutation = Mutation { keyspace: KeyspaceId::DEFAULT, adds_conflict: true, op };
-            Request::Commit(Commit { mutations: vec![mutation], ..Commit::default() })
-        };
-        for value_bytes in [0, 5, 16, 40] {
-            let template = Template::new(&vec![b'.'; value_bytes], make);
-            let mut frame = BytesMut::from(&b"before"[..]);
-            template.write(&mut frame, 9, &key_bytes(123));
-            let mut value = vec![b'.'; value_bytes];
-            patch(&mut value, 0, &key_bytes(123));
-            let mut expected = BytesMut::from(&b"before"[..]);
-            let key = Bytes::copy_from_slice(&key_bytes(123));
-            make(key, value.into()).write_frame(&mut expected, Flags::NONE, 9);
-            // A value shorter than a key holds the key's beginning, which is the same for all.
-            assert_eq!(frame, expected, "{value_bytes}");
+/// What a frame answers; nothing if it ends too early.
+fn answer<'a>(opcode: u8, payload: &'a [u8]) -> Option<Answer<'a>> {
+    let mut fields = Fields(payload);
+    Some(match opcode {
+        GET => {
+            let _read_version = fields.u64()?;
+            if !fields.bool()? {
+                return Some(Answer::Missing);
+            }
+            let _written_at = fields.u64()?;
+            Answer::Value(fields.bytes()?)
         }
-    }
+        COMMIT => match fields.u8()? {
+            0 => Answer::Done,
+            _ => Answer::Conflict,
+        },
+        PING => Answer::Done,
+        GET_BATCH => {
+            let _read_version = fields.u64()?;
+            let value = |fields: &mut Fields<'a>| {
+                if fields.bool()? { fields.bytes().map(Some) } else { Some(None) }
+            };
+            Answer::Values(fields.list(value)?)
+        }
+        GET_RANGE => {
+            let (_read_version, _more) = (fields.u64()?, fields.bool()?);
+            Answer::Rows(fields.list(|fields| Some((fields.bytes()?, fields.bytes()?)))?)
+        }
+        _ => Answer::Failed(failure(opcode, payload)),
+    })
 }

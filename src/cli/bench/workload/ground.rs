@@ -1,0 +1,45 @@
+//! What all that ask have in common: the keys there are, and their values.
+
+use std::sync::Arc;
+
+use crate::cli::bench::{
+    arguments::RunArguments,
+    keys::{Keys, Random, Values},
+};
+
+/// The keys of a run and their values. Copies are the same ground.
+#[derive(Clone, Debug)]
+pub(crate) struct Ground {
+    /// How keys are called.
+    pub(crate) keys: Keys,
+    /// How values look.
+    pub(crate) values: Arc<Values>,
+    /// How many keys there are.
+    key_count: u64,
+}
+
+impl Ground {
+    /// As the command line says.
+    pub(crate) fn new(arguments: &RunArguments) -> Self {
+        Self {
+            keys: Keys::new(arguments.key_size),
+            values: Arc::new(Values::new(arguments.value_size)),
+            key_count: arguments.keys,
+        }
+    }
+
+    /// How many keys there are.
+    pub(crate) fn key_count(&self) -> u64 {
+        self.key_count
+    }
+
+    /// The number of a key, one that is picked as often as the run's distribution says.
+    pub(crate) fn pick(&self, random: &mut Random) -> u64 {
+        random.below(self.key_count)
+    }
+
+    /// The name of such a key.
+    pub(crate) fn pick_key(&self, random: &mut Random) -> Vec<u8> {
+        self.keys.name(self.pick(random))
+    }
+}
