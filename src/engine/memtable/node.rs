@@ -378,6 +378,15 @@ impl NodePointer {
         prefetch(self.0.cast().as_ptr());
     }
 
+    /// Begins to fetch the newest version, which is to be looked at soon.
+    ///
+    /// # Safety
+    /// The node has not been freed.
+    pub(super) unsafe fn prefetch_newest(self) {
+        // SAFETY: the caller says that the node still lives.
+        prefetch(unsafe { self.0.as_ref() }.newest.load(Ordering::Relaxed).cast::<u8>());
+    }
+
     /// For lock-free slots that hold a node or nothing.
     pub(super) fn into_slot(self) -> *mut () {
         self.0.cast().as_ptr()

@@ -357,6 +357,14 @@ impl Drop for Tree {
         while let Some(page) = pages.pop() {
             match page {
                 Page::Leaf(leaf) => {
+                    // All of a leaf are fetched before the first is waited for.
+                    for node in &leaf.nodes {
+                        node.prefetch();
+                    }
+                    for node in &leaf.nodes {
+                        // SAFETY: the leaf's nodes are there until they are freed below.
+                        unsafe { node.prefetch_newest() };
+                    }
                     for node in leaf.nodes {
                         // SAFETY: every node is in one leaf, and nobody looks any more.
                         unsafe { node.free() };
