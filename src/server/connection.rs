@@ -47,7 +47,7 @@ impl Door {
 
 /// Serves a connection until it ends.
 pub(super) async fn serve(context: &Arc<ServerContext>, serial: u64, stream: TcpStream) {
-    let mailbox = Arc::new(Mailbox::default());
+    let mailbox = Arc::new(Mailbox::new(&context.relay));
     let entry = Entry::new(context, serial, &mailbox);
     let mut wire = Wire::new(stream, &context.limits);
     let wire = match first_byte(&mut wire, &mailbox).await {
@@ -70,7 +70,7 @@ pub(super) async fn serve(context: &Arc<ServerContext>, serial: u64, stream: Tcp
 pub(super) async fn refuse(context: Arc<ServerContext>, stream: TcpStream, error: Error) {
     let hello_timeout = context.limits.hello_timeout.min(REFUSAL_TIMEOUT);
     let limits = ServerLimits { hello_timeout, ..context.limits };
-    let mailbox = Arc::new(Mailbox::default());
+    let mailbox = Arc::new(Mailbox::new(&context.relay));
     let mut wire = Wire::new(stream, &limits);
     let wire = match first_byte(&mut wire, &mailbox).await {
         First::Byte(0x00..=0x03) => Session::new(context, wire, mailbox).refuse(error).await,

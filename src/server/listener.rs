@@ -90,6 +90,10 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self { listener, config, context, .. } = self;
         let mut tasks = JoinSet::new();
+        // Outlives the connections: a stop waits for their commits.
+        let mut relaying = JoinSet::new();
+        let relay = Arc::clone(&context.relay);
+        relaying.spawn(async move { relay.run().await });
         let reaper = tasks.spawn({
             let context = Arc::clone(&context);
             async move { context.held.reap().await }
@@ -121,6 +125,7 @@ impl Server {
             tracing::warn!(left = tasks.len(), "connections did not end in time and are cut off");
             tasks.shutdown().await;
         }
+        relaying.abort_all();
         context.held.abort_all();
         let jobs = Arc::clone(&context);
         let ended = tokio::task::spawn_blocking(move || jobs.jobs.stop());

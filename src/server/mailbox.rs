@@ -2,13 +2,13 @@
 //! work, the order to stop.
 //!
 //! One small locked vector and one waker. The commit pipeline pushes every outcome of a batch and
-//! wakes once; the task swaps the whole vector out under the lock, so nothing is allocated or
+//! wakes once, by way of the [`Relay`]; the task swaps the whole vector out under the lock, so nothing is allocated or
 //! signalled for a single commit. What can lie here is bounded by what the connection may have
 //! under way. A letter to a connection that is gone is dropped with the mailbox.
 
 use std::{
     mem,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Waker},
 };
 
@@ -16,7 +16,10 @@ use plinth_protocol::{
     CommitResult, Error, Version, frame::Flags, request::Request, response::Response,
 };
 
-use super::session::{Done, Whose};
+use super::{
+    relay::Relay,
+    session::{Done, Whose},
+};
 use crate::engine::CommitSink;
 
 /// To which request an answer goes, and how its frame is sent.
@@ -61,12 +64,18 @@ struct Letters {
 }
 
 /// Where a connection's task finds what happened elsewhere.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Mailbox {
     letters: Mutex<Letters>,
+    relay: Arc<Relay>,
 }
 
 impl Mailbox {
+    /// A mailbox whose task is woken by this relay when commits are decided.
+    pub(super) fn new(relay: &Arc<Relay>) -> Self {
+        Self { letters: Mutex::default(), relay: Arc::clone(relay) }
+    }
+
     fn letters(&self) -> MutexGuard<'_, Letters> {
         self.letters.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -108,7 +117,7 @@ impl CommitSink for Mailbox {
     fn wake(&self) {
         let waker = self.letters().waker.take();
         if let Some(waker) = waker {
-            waker.wake();
+            self.relay.leave(waker);
         }
     }
 }
@@ -116,6 +125,8 @@ impl CommitSink for Mailbox {
 #[cfg(test)]
 mod tests {
     use std::{
+        future::Future,
+        pin::pin,
         sync::{
             Arc,
             atomic::{AtomicUsize, Ordering},
@@ -142,7 +153,12 @@ mod tests {
 
     #[test]
     fn a_batch_of_outcomes_wakes_the_task_once() {
-        let (mailbox, count) = (Mailbox::default(), Arc::new(Count::default()));
+        let relay = Arc::new(Relay::default());
+        let mut relaying = pin!(relay.run());
+        let mut pass_on = || {
+            assert!(relaying.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        };
+        let (mailbox, count) = (Mailbox::new(&relay), Arc::new(Count::default()));
         let waker = Waker::from(Arc::clone(&count));
         let mut context = Context::from_waker(&waker);
         let mut events = Vec::new();
@@ -154,6 +170,8 @@ mod tests {
         assert_eq!(count.0.load(Ordering::SeqCst), 0);
         mailbox.wake();
         mailbox.wake();
+        assert_eq!(count.0.load(Ordering::SeqCst), 0);
+        pass_on();
         assert_eq!(count.0.load(Ordering::SeqCst), 1);
         assert!(mailbox.poll(&mut context, &mut events));
         assert_eq!(events.len(), 3);

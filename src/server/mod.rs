@@ -8,7 +8,8 @@
 //! - `session` speaks the binary protocol, `lines` and [`text`] the one for people;
 //! - `held` keeps transactions for clients that can't keep their own;
 //! - `jobs` does long work in the background, such as backups;
-//! - `mailbox` brings a connection what happens elsewhere: commits decided, watches fired;
+//! - `mailbox` brings a connection what happens elsewhere: commits decided, watches fired; `relay`
+//!   wakes those whose commits were decided;
 //! - [`config`] has every bound, `statistics` counts.
 //!
 //! The server knows nothing of files or versions: reads and commits are the engine's, transactions
@@ -26,6 +27,7 @@ mod jobs;
 mod lines;
 mod listener;
 mod mailbox;
+mod relay;
 mod session;
 mod statistics;
 mod wire;
