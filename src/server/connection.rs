@@ -72,10 +72,14 @@ pub(super) async fn refuse(context: Arc<ServerContext>, stream: TcpStream, error
     let limits = ServerLimits { hello_timeout, ..context.limits };
     let mailbox = Arc::new(Mailbox::new(&context.relay));
     let mut wire = Wire::new(stream, &limits);
+    let counts = Arc::clone(&mailbox);
     let wire = match first_byte(&mut wire, &mailbox).await {
-        First::Byte(0x00..=0x03) => Session::new(context, wire, mailbox).refuse(error).await,
+        First::Byte(0x00..=0x03) => {
+            Session::new(Arc::clone(&context), wire, mailbox).refuse(error).await
+        }
         _ => say_last(wire, &error),
     };
+    context.count_ended(&counts);
     wire.close().await;
 }
 

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -24,7 +24,7 @@ use super::{
     jobs::Jobs,
     mailbox::{Event, Mailbox},
     relay::Relay,
-    statistics::Statistics,
+    statistics::{Counts, Statistics, Tally},
     text::Allowance,
 };
 use crate::{aside::Aside, embedded::EngineBackend, engine::Engine};
@@ -64,7 +64,15 @@ pub(super) struct ServerContext {
     /// What the open transactions of text sessions may hold together.
     pub(super) text_allowance: Allowance,
     started_at: Instant,
-    mailboxes: Mutex<HashMap<u64, Arc<Mailbox>>>,
+    members: Mutex<Members>,
+}
+
+/// The connections.
+#[derive(Debug, Default)]
+struct Members {
+    mailboxes: HashMap<u64, Arc<Mailbox>>,
+    /// What those have counted that are gone.
+    ended: Counts,
 }
 
 impl ServerContext {
@@ -87,28 +95,45 @@ impl ServerContext {
             limits,
             statistics: Statistics::default(),
             started_at: Instant::now(),
-            mailboxes: Mutex::default(),
+            members: Mutex::default(),
         }
     }
 
     /// Enters a connection's mailbox, so that it is told when the server stops.
     pub(super) fn enter(&self, connection: u64, mailbox: &Arc<Mailbox>) {
-        let mut mailboxes = self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner);
-        mailboxes.insert(connection, Arc::clone(mailbox));
+        self.members().mailboxes.insert(connection, Arc::clone(mailbox));
     }
 
-    /// Forgets a connection.
+    /// Forgets a connection, but not what it has counted.
     pub(super) fn leave(&self, connection: u64) {
-        let mut mailboxes = self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner);
-        mailboxes.remove(&connection);
+        let mut members = self.members();
+        if let Some(mailbox) = members.mailboxes.remove(&connection) {
+            members.ended.add(&mut mailbox.counts.total());
+        }
+    }
+
+    /// Keeps what a connection has counted that was never entered.
+    pub(super) fn count_ended(&self, mailbox: &Mailbox) {
+        self.members().ended.add(&mut mailbox.counts.total());
+    }
+
+    fn members(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What all connections have counted, those too that are gone.
+    fn counted(&self) -> Tally {
+        let members = self.members();
+        let mut all = members.ended.total();
+        for mailbox in members.mailboxes.values() {
+            all.merge(mailbox.counts.total());
+        }
+        all
     }
 
     /// Tells all connections to stop.
     pub(super) fn stop_connections(&self) {
-        let mailboxes: Vec<_> = {
-            let mailboxes = self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner);
-            mailboxes.values().cloned().collect()
-        };
+        let mailboxes: Vec<_> = self.members().mailboxes.values().cloned().collect();
         for mailbox in mailboxes {
             mailbox.send(Event::Stop);
         }
@@ -129,6 +154,7 @@ impl ServerContext {
         let held = self.held.usage();
         let count = |counter: &AtomicU64| counter.load(Relaxed);
         let counts = &self.statistics;
+        let counted = self.counted();
         let micros = |latency: Duration| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         let latency = &engine.commit_latency;
         // Through whichever door they came; transactions that only read never come here.
@@ -194,16 +220,19 @@ impl ServerContext {
             ("oldest_readable_version", engine.horizon.0),
             ("watches_open", engine.watches as u64),
             ("pins_open", engine.pins as u64),
-            ("connections_open", count(&counts.connections_open)),
-            ("connections_total", count(&counts.connections_total)),
-            ("connections_refused", count(&counts.connections_refused)),
-            ("requests_total", count(&counts.requests_total)),
-            ("requests_failed", count(&counts.requests_failed)),
-            ("reads_total", count(&counts.reads_total)),
+            ("connections_open", count(&counts.open)),
+            ("connections_total", count(&counts.opened)),
+            ("connections_refused", count(&counts.refused)),
+            ("requests_total", counted.requests),
+            ("requests_failed", counted.failed),
+            ("reads_total", counted.reads),
             ("reads_cold_total", self.aside.cold_total()),
             ("reads_cold_waiting", self.aside.cold_running()),
-            ("input_bytes", count(&counts.input_bytes)),
-            ("output_bytes", count(&counts.output_bytes)),
+            ("input_bytes", counted.input_bytes),
+            ("output_bytes", counted.output_bytes),
+            ("socket_reads", counted.socket_reads),
+            ("socket_writes", counted.socket_writes),
+            ("connection_waits", counted.waits),
             ("transactions_held_bytes", held.bytes),
             ("transactions_expired", held.expired),
             ("jobs_running", self.jobs.running()),

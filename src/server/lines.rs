@@ -13,7 +13,6 @@ use tokio::sync::mpsc::Receiver;
 use super::{
     context::ServerContext,
     mailbox::{Event, Mailbox},
-    statistics::Tally,
     text::{Answer, InfoSource, JobSource, TextSession},
     wire::{Overdue, Wake, Wants, Wire},
 };
@@ -39,7 +38,6 @@ pub(super) struct Lines {
     /// How much of the input is known to hold no line end.
     scanned: usize,
     has_spoken: bool,
-    tally: Tally,
 }
 
 /// Why a connection in text mode ends.
@@ -73,7 +71,6 @@ impl Lines {
             watched,
             scanned: 0,
             has_spoken: false,
-            tally: Tally::default(),
         }
     }
 
@@ -181,7 +178,7 @@ impl Lines {
     }
 
     async fn take_line(&mut self, line: &[u8]) -> Result<(), Ending> {
-        self.tally.requests += 1;
+        self.wire.tally.requests += 1;
         if !self.has_spoken && is_http(line) {
             let text = "this is not an HTTP server";
             return Err(Ending::With(Error::new(ErrorCode::PROTOCOL_VIOLATION, text)));
@@ -189,16 +186,14 @@ impl Lines {
         self.has_spoken = true;
         let reply = self.session.line(line).await;
         if let Answer::Failed(_) = reply.answer {
-            self.tally.failed += 1;
+            self.wire.tally.failed += 1;
         }
         self.wire.output.put_slice(reply.to_text().as_bytes());
         if reply.is_last { Err(Ending::Quietly) } else { Ok(()) }
     }
 
     fn hand_over(&mut self) {
-        self.tally.input_bytes += std::mem::take(&mut self.wire.bytes_in);
-        self.tally.output_bytes += std::mem::take(&mut self.wire.bytes_out);
-        self.context.statistics.add(&mut self.tally);
+        self.mailbox.counts.add(&mut self.wire.tally);
     }
 }
 

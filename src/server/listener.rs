@@ -176,7 +176,7 @@ impl Accepting {
             tasks.spawn(serve(context, serial, stream, permit));
             return;
         }
-        context.statistics.connections_refused.fetch_add(1, Relaxed);
+        context.statistics.refused.fetch_add(1, Relaxed);
         if let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() {
             let text =
                 format!("the server has {} connections, which is the limit", self.connections_max);
@@ -206,7 +206,7 @@ async fn serve(
     stream: TcpStream,
     permit: OwnedSemaphorePermit,
 ) {
-    context.statistics.connections_total.fetch_add(1, Relaxed);
+    context.statistics.opened.fetch_add(1, Relaxed);
     let open = Open::new(Arc::clone(&context));
     connection::serve(&context, serial, stream).await;
     drop((open, permit));
@@ -217,13 +217,13 @@ struct Open(Arc<ServerContext>);
 
 impl Open {
     fn new(context: Arc<ServerContext>) -> Self {
-        context.statistics.connections_open.fetch_add(1, Relaxed);
+        context.statistics.open.fetch_add(1, Relaxed);
         Self(context)
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.statistics.connections_open.fetch_sub(1, Relaxed);
+        self.0.statistics.open.fetch_sub(1, Relaxed);
     }
 }

@@ -19,6 +19,7 @@ use plinth_protocol::{
 use super::{
     relay::Relay,
     session::{Done, Whose},
+    statistics::Counts,
 };
 use crate::engine::CommitSink;
 
@@ -68,12 +69,14 @@ struct Letters {
 pub(super) struct Mailbox {
     letters: Mutex<Letters>,
     relay: Arc<Relay>,
+    /// What the connection has counted: its mailbox is what others know of it.
+    pub(super) counts: Counts,
 }
 
 impl Mailbox {
     /// A mailbox whose task is woken by this relay when commits are decided.
     pub(super) fn new(relay: &Arc<Relay>) -> Self {
-        Self { letters: Mutex::default(), relay: Arc::clone(relay) }
+        Self { letters: Mutex::default(), relay: Arc::clone(relay), counts: Counts::default() }
     }
 
     fn letters(&self) -> MutexGuard<'_, Letters> {

@@ -23,6 +23,7 @@ use tokio::{
 use super::{
     config::ServerLimits,
     mailbox::{Event, Mailbox},
+    statistics::Tally,
 };
 
 /// How much room for reading there is at least, and at most without need.
@@ -93,9 +94,8 @@ pub(super) struct Wire {
     pub(super) output: BytesMut,
     /// Whether the peer has said that it will send no more.
     pub(super) is_ended: bool,
-    /// Bytes read and sent so far.
-    pub(super) bytes_in: u64,
-    pub(super) bytes_out: u64,
+    /// What the connection counts, on the socket and elsewhere.
+    pub(super) tally: Tally,
     read_bytes: usize,
     deadlines: Deadlines,
 }
@@ -109,8 +109,7 @@ impl Wire {
             input: BytesMut::new(),
             output: BytesMut::new(),
             is_ended: false,
-            bytes_in: 0,
-            bytes_out: 0,
+            tally: Tally::default(),
             read_bytes: READ_BYTES_MIN,
             deadlines: Deadlines {
                 frame: limits.frame_timeout,
@@ -156,7 +155,11 @@ impl Wire {
                 return Poll::Ready(Ok(wake));
             }
             wake.overdue = self.deadlines.poll(context, wants.is_idle);
-            if wake.overdue.is_some() { Poll::Ready(Ok(wake)) } else { Poll::Pending }
+            if wake.overdue.is_some() {
+                return Poll::Ready(Ok(wake));
+            }
+            self.tally.waits += 1;
+            Poll::Pending
         })
         .await
     }
@@ -176,7 +179,8 @@ impl Wire {
             match pin!(self.stream.write(&self.output)).poll(context)? {
                 Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(count) => {
-                    self.bytes_out += count as u64;
+                    self.tally.socket_writes += 1;
+                    self.tally.output_bytes += count as u64;
                     self.deadlines.output_due = None;
                     if count == self.output.len() {
                         self.output.clear();
@@ -211,7 +215,8 @@ impl Wire {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(0) => self.is_ended = true,
             Poll::Ready(count) => {
-                self.bytes_in += count as u64;
+                self.tally.socket_reads += 1;
+                self.tally.input_bytes += count as u64;
                 if count == room {
                     self.read_bytes = (self.read_bytes * 2).min(READ_BYTES_MAX);
                 }

@@ -118,7 +118,7 @@ impl Session {
     /// Answers a read whose version exists: at once if it is short and the answer is in memory,
     /// else when a blocking thread has it.
     fn read(&mut self, view: &mut View<'_>, to: ReplyTo, version: Version, request: &Request) {
-        self.tally.reads += 1;
+        self.wire.tally.reads += 1;
         if let Request::GetRange { keyspace, range, options, .. } = request
             && options.streams
         {

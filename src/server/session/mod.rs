@@ -49,10 +49,9 @@ use self::{aside::Queued, range::Streaming, view::View, watch::Watching};
 use super::{
     context::ServerContext,
     mailbox::{Event, Mailbox, ReplyTo},
-    statistics::Tally,
     wire::{Overdue, Wants, Wire},
 };
-use crate::engine::Pin;
+use crate::engine::{Engine, Pin};
 
 /// The most frames of one round. Enough that the round's own cost is nothing beside them, few
 /// enough that a connection with a full buffer holds up others for well under a millisecond.
@@ -106,7 +105,6 @@ pub(super) struct Session {
     queued: VecDeque<Queued>,
     aside_running: usize,
     work: JoinSet<()>,
-    tally: Tally,
 }
 
 impl Session {
@@ -133,7 +131,6 @@ impl Session {
             queued: VecDeque::new(),
             aside_running: 0,
             work: JoinSet::new(),
-            tally: Tally::default(),
         }
     }
 
@@ -189,8 +186,10 @@ impl Session {
     }
 
     async fn rounds(&mut self) -> Result<Infallible, Closing> {
+        // One handle for all rounds: to count one up and down is dear where all connections do.
+        let engine = self.context.engine.clone();
         loop {
-            let is_behind = self.round()?;
+            let is_behind = self.round(&engine)?;
             self.hand_over();
             if is_behind {
                 self.wire.flush_some().await?;
@@ -249,9 +248,8 @@ impl Session {
     }
 
     /// Answers what there is to answer; true if there is more to do without waiting.
-    fn round(&mut self) -> Result<bool, Closing> {
-        let context = Arc::clone(&self.context);
-        let mut view = View::new(&context.engine);
+    fn round(&mut self, engine: &Engine) -> Result<bool, Closing> {
+        let mut view = View::new(engine);
         self.take_mail(&mut view);
         let mut is_behind = false;
         if !self.is_stopping {
@@ -284,8 +282,8 @@ impl Session {
                 && read::answer_get_view(view, &mut self.wire.output, &get)
             {
                 self.wire.input.advance(taken);
-                self.tally.requests += 1;
-                self.tally.reads += 1;
+                self.wire.tally.requests += 1;
+                self.wire.tally.reads += 1;
                 frames += 1;
                 continue;
             }
@@ -313,7 +311,7 @@ impl Session {
     }
 
     fn take_frame(&mut self, view: &mut View<'_>, frame: Frame) -> Result<(), Closing> {
-        self.tally.requests += 1;
+        self.wire.tally.requests += 1;
         let flags = Flags(self.flags.0 | frame.flags.0 & Flags::CHECKSUM.0);
         let to = ReplyTo { request_id: frame.request_id, flags };
         if frame.flags.contains(Flags::MORE) {
@@ -372,7 +370,7 @@ impl Session {
 
     fn answer(&mut self, to: ReplyTo, response: &Response) {
         if let Response::Error(_) = response {
-            self.tally.failed += 1;
+            self.wire.tally.failed += 1;
         }
         response.write_frame(&mut self.wire.output, to.flags, to.request_id);
     }
@@ -381,10 +379,8 @@ impl Session {
         self.answer(to, &Response::Error(error));
     }
 
-    /// Hands the connection's counts over to the server's.
+    /// Shows others what the connection has counted.
     fn hand_over(&mut self) {
-        self.tally.input_bytes += std::mem::take(&mut self.wire.bytes_in);
-        self.tally.output_bytes += std::mem::take(&mut self.wire.bytes_out);
-        self.context.statistics.add(&mut self.tally);
+        self.mailbox.counts.add(&mut self.wire.tally);
     }
 }
