@@ -26,8 +26,9 @@ use super::{
     statistics::Tally,
 };
 
-/// How much room for reading there is at least, and at most without need.
+/// How much room for reading there is: as a rule, while a buffer is used up, at most without need.
 const READ_BYTES_MIN: usize = 4 << 10;
+const READ_BYTES_LEAST: usize = 1 << 10;
 const READ_BYTES_MAX: usize = 64 << 10;
 
 /// Buffers that grew beyond this are given back once they are empty.
@@ -207,9 +208,7 @@ impl Wire {
         if self.input.is_empty() && self.input.capacity() > KEPT_BYTES_MAX {
             self.input = BytesMut::new();
         }
-        if self.input.capacity() - self.input.len() < READ_BYTES_MIN {
-            self.input.reserve(self.read_bytes);
-        }
+        self.make_room();
         let room = self.input.capacity() - self.input.len();
         match pin!(self.stream.read_buf(&mut self.input)).poll(context)? {
             Poll::Pending => return Poll::Pending,
@@ -224,6 +223,18 @@ impl Wire {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Makes room for reading. Where requests that are under way still need the front of the buffer,
+    /// as commits do, its rest is used up before there is another.
+    fn make_room(&mut self) {
+        let input = &mut self.input;
+        let has_room = input.capacity() - input.len() >= READ_BYTES_MIN
+            || input.try_reclaim(READ_BYTES_MIN)
+            || input.capacity() - input.len() >= READ_BYTES_LEAST;
+        if !has_room {
+            input.reserve(self.read_bytes);
+        }
     }
 
     /// Sends what is left, as far as the peer takes it in time, and closes.
