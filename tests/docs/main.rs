@@ -14,7 +14,11 @@ fn root() -> &'static Path {
 fn documents() -> Vec<(PathBuf, String)> {
     let mut paths = vec![root().join("README.md"), root().join("protocol/SPEC.md")];
     for entry in fs::read_dir(root().join("docs")).expect("there are documents") {
-        paths.push(entry.expect("an entry").path());
+        let path = entry.expect("an entry").path();
+        // Beside the documents there are their pictures.
+        if path.extension().is_some_and(|extension| extension == "md") {
+            paths.push(path);
+        }
     }
     let read = |path: PathBuf| {
         let text = fs::read_to_string(&path).expect("a document is text");

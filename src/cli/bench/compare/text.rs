@@ -12,9 +12,6 @@ use crate::cli::bench::{
     svg::{Axis, Chart, Scale, Series, Unit, grouped},
 };
 
-/// Where there is no ratio.
-const NOTHING: &str = "–";
-
 fn number(measure: Measure, number: f64) -> String {
     match measure {
         Measure::Operations => grouped(number),
@@ -22,19 +19,20 @@ fn number(measure: Measure, number: f64) -> String {
     }
 }
 
-/// The cells of a quantity: its name, a's, b's, their ratio and its spread.
-fn row(quantity: &Quantity, ratio: Option<Ratio>) -> [String; 5] {
-    let name = quantity.name.to_owned();
-    match ratio {
-        Some(Ratio { a, b, a_to_b, least, most }) => [
-            name,
+/// The cells of all that is known: its name, a's, b's, their ratio and its spread.
+fn rows(rounds: &[Round]) -> Vec<[String; 5]> {
+    let known = |quantity: &'static Quantity| Some((quantity, quantity.ratio(rounds)?));
+    let rows = QUANTITIES.iter().filter_map(known).map(|(quantity, ratio)| {
+        let Ratio { a, b, a_to_b, least, most } = ratio;
+        [
+            quantity.name.to_owned(),
             number(quantity.unit, a),
             number(quantity.unit, b),
             format!("{a_to_b:.2}"),
             format!("{least:.2} to {most:.2}"),
-        ],
-        None => [name, NOTHING.into(), NOTHING.into(), NOTHING.into(), NOTHING.into()],
-    }
+        ]
+    });
+    rows.collect()
 }
 
 /// What stands over the cells of a row.
@@ -54,8 +52,7 @@ pub(super) fn table(rounds: &[Round]) -> String {
         let _ = writeln!(text, "{name:<24} {a:>11} {b:>11} {ratio:>7}   {spread}");
     };
     line(HEADS);
-    for quantity in QUANTITIES {
-        let cells = row(&quantity, quantity.ratio(rounds));
+    for cells in rows(rounds) {
         line(cells.each_ref().map(String::as_str));
     }
     text
@@ -114,8 +111,7 @@ pub(super) fn page(rounds: &[Round]) -> String {
         }
     }
     page.heading("Medians and ratios");
-    let rows: Vec<_> =
-        QUANTITIES.iter().map(|each| row(each, each.ratio(rounds)).to_vec()).collect();
+    let rows: Vec<_> = rows(rounds).iter().map(|cells| cells.to_vec()).collect();
     page.table(&HEADS, &rows);
     let all_a = sum(rounds.iter().map(|round| &round.a));
     let all_b = sum(rounds.iter().map(|round| &round.b));
