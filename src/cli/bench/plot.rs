@@ -183,7 +183,7 @@ fn draw(arguments: &Arguments, lines: &[Line]) -> Chart {
         description: format!("{y_label} by {x_label}, {} lines", lines.len()),
         x: Axis {
             unit: unit(&arguments.x),
-            scale: scale(points().map(|(x, _)| *x)),
+            scale: tight(scale(points().map(|(x, _)| *x)), points().map(|(x, _)| *x)),
             label: x_label,
         },
         y: Axis { unit: unit(first_y), scale: scale(points().map(|(_, y)| *y)), label: y_label },
@@ -201,6 +201,14 @@ fn scale(numbers: impl Iterator<Item = f64> + Clone) -> Scale {
     } else {
         Scale::from_zero(numbers)
     }
+}
+
+/// Ends where the numbers do if it is logarithmic: what is along the bottom was chosen, and need not
+/// end at round numbers.
+fn tight(scale: Scale, numbers: impl Iterator<Item = f64> + Clone) -> Scale {
+    let begin = numbers.clone().fold(f64::INFINITY, f64::min);
+    let end = numbers.fold(0.0, f64::max);
+    if matches!(scale, Scale::Log { .. }) { Scale::Log { begin, end } } else { scale }
 }
 
 fn unit(name: &str) -> Unit {
@@ -286,6 +294,7 @@ mod tests {
         assert_eq!(names, ["get", "<set>"], "the target is the same for all");
         assert_eq!(chart.series[0].points, [(1.0, 2e4), (100.0, 2e5)]);
         assert_eq!(chart.title, "operations a second by connections");
+        assert_eq!(chart.x.scale, Scale::Log { begin: 1.0, end: 100.0 });
         assert!(roxmltree::Document::parse(&chart.to_file()).is_ok());
     }
 
