@@ -9,6 +9,8 @@
 //! A way is prepared first: what belongs to whoever asks, such as the keys, is made then, and is not
 //! counted.
 
+#![cfg(feature = "server")]
+
 mod engine;
 mod native;
 mod served;
