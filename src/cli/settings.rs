@@ -15,7 +15,7 @@ use plinth_protocol::limits::{FRAME_BYTES_CEILING, Limits};
 use serde::Deserialize;
 
 use crate::{
-    engine::StorageOptions,
+    engine::{DurabilityMode, StorageOptions},
     server::{Backups, ServerConfig, ServerLimits, text},
 };
 
@@ -55,6 +55,16 @@ impl TryFrom<String> for DurabilitySetting {
 
     fn try_from(text: String) -> Result<Self, String> {
         text.parse()
+    }
+}
+
+impl From<DurabilitySetting> for DurabilityMode {
+    fn from(setting: DurabilitySetting) -> Self {
+        match setting {
+            DurabilitySetting::Sync => Self::Sync,
+            DurabilitySetting::Interval(interval) => Self::Interval(interval),
+            DurabilitySetting::None => Self::None,
+        }
     }
 }
 

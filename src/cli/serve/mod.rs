@@ -23,14 +23,10 @@ use tokio::{
 use tracing_subscriber::EnvFilter;
 
 use self::ephemeral::TemporaryDirectory;
-use super::{
-    Exit, complain,
-    progress::megabytes,
-    settings::{DurabilitySetting, Settings},
-};
+use super::{Exit, complain, progress::megabytes, settings::Settings};
 use crate::{
     aside::ASIDE_THREADS_MAX,
-    engine::{DurabilityMode, Engine, EngineOptions},
+    engine::{Engine, EngineOptions},
     server::{Backups, Server, ServerConfig},
 };
 
@@ -148,12 +144,7 @@ fn setup(arguments: Arguments) -> Result<Setup, String> {
         EngineOptions::in_memory()
     } else {
         let options = EngineOptions::new(settings.data_directory());
-        let durability = match settings.durability() {
-            DurabilitySetting::Sync => DurabilityMode::Sync,
-            DurabilitySetting::Interval(interval) => DurabilityMode::Interval(interval),
-            DurabilitySetting::None => DurabilityMode::None,
-        };
-        EngineOptions { durability, ..options }
+        EngineOptions { durability: settings.durability().into(), ..options }
     };
     engine.limits = settings.protocol_limits().map_err(say)?;
     engine.window = settings.window().map_err(say)?;
