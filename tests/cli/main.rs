@@ -4,7 +4,9 @@
 
 mod backup;
 mod bench;
+mod bench_embedded;
 mod bench_pictures;
+mod bench_redis;
 mod cluster_file;
 mod ephemeral;
 mod inspect;

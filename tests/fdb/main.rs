@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod abuse;
+mod bench;
 mod c;
 mod c_client;
 mod contract;

@@ -6,6 +6,7 @@ use super::{
     target::place::Place,
     workload::Workload,
 };
+use crate::cli::settings::DurabilitySetting;
 
 /// One run.
 #[derive(Clone, Debug, clap::Args)]
@@ -53,14 +54,24 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "COUNT", default_value_t = 1,
           value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(super) threads: u32,
+    /// When a commit of the engine in this process counts as done: sync, interval=MILLISECONDS or
+    /// none; sync if left out. A server has a setting of its own for it.
+    #[arg(long, value_name = "MODE")]
+    pub(super) durability: Option<DurabilitySetting>,
     /// Which random keys: the same seed picks the same.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub(super) seed: u64,
 }
 
 impl RunArguments {
-    /// What is wrong with the arguments together.
-    pub(super) fn check(&self) -> Result<(), String> {
+    /// What is wrong with the arguments together, if these are the targets.
+    pub(super) fn check(&self, targets: &[&Place]) -> Result<(), String> {
+        let is_embedded = |target: &&Place| matches!(target, Place::Embedded(_));
+        if self.durability.is_some() && !targets.iter().any(is_embedded) {
+            return Err("--durability is for the engine in this process, with --embedded: what a \
+                        server does is its own setting"
+                .to_owned());
+        }
         let capacity = Keys::new(self.key_size).capacity();
         if self.keys > capacity {
             return Err(format!(

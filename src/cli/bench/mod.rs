@@ -39,21 +39,28 @@ use super::{Exit, complain, progress::usage_error, report_error};
 
 /// Runs the command.
 pub fn run(arguments: Arguments) -> Exit {
-    match arguments.0 {
+    let exit = match arguments.0 {
         Task::Single(arguments) => run_single(*arguments),
         Task::Command(Command::Check(arguments)) => check::run(&arguments),
         Task::Command(Command::Compare(arguments)) => compare::run(&arguments),
         Task::Command(Command::Plot(arguments)) => plot::run(&arguments),
-    }
+    };
+    #[cfg(feature = "fdb")]
+    target::fdb::stop();
+    exit
 }
 
 /// One measurement, told in every way that is asked for.
 fn run_single(arguments: SingleArguments) -> Exit {
     let SingleArguments { run, place, json, hdr, report } = arguments;
-    if let Err(reason) = run.check() {
+    let target = match place.find() {
+        Ok(target) => target,
+        Err(error) => return report_error(&error),
+    };
+    if let Err(reason) = run.check(&[&target]) {
         return usage_error(&reason);
     }
-    let measurement = match place.find().and_then(|target| measure(run, target)) {
+    let measurement = match measure(run, target) {
         Ok(measurement) => measurement,
         Err(error) => return report_error(&error),
     };
@@ -81,7 +88,7 @@ fn run_single(arguments: SingleArguments) -> Exit {
 /// Fills the database if that is asked for, and measures.
 fn measure(mut run: RunArguments, target: Place) -> Result<Measurement, Error> {
     run.target = target;
-    let opened = Opened::open(&run.target)?;
+    let opened = Opened::open(&run)?;
     let load_seconds = if run.load { Some(drive::fill(&run, &opened)?) } else { None };
     let mut measurement = drive::measure(&run, &opened)?;
     measurement.load_seconds = load_seconds;

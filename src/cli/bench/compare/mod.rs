@@ -53,7 +53,7 @@ pub(crate) struct Arguments {
 
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments) -> Exit {
-    if let Err(reason) = arguments.run.check() {
+    if let Err(reason) = arguments.run.check(&[&arguments.a, &arguments.b]) {
         return usage_error(&reason);
     }
     let rounds = match measure(arguments) {

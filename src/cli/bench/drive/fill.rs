@@ -17,10 +17,11 @@ use crate::cli::{
         arguments::RunArguments,
         keys::Random,
         target::{
+            embedded,
             opened::Opened,
             pipe::{Answer, KeyList, Operation, Pipe},
             plinth::Connection,
-            transact::{Store, Transact as _},
+            redis,
         },
         workload::ground::Ground,
     },
@@ -55,7 +56,16 @@ pub(crate) fn fill(arguments: &RunArguments, opened: &Opened) -> Result<f64, Err
                     loaders.spawn(filling.through_pipe(pipe));
                 }
                 Opened::Embedded(database) => {
-                    loaders.spawn(filling.through_transactions(database.clone()));
+                    let pipe = embedded::Connection::new(database.backend().engine());
+                    loaders.spawn(filling.through_pipe(pipe));
+                }
+                Opened::Redis(address) => {
+                    let pipe = redis::Connection::open(address).await?;
+                    loaders.spawn(filling.through_pipe(pipe));
+                }
+                #[cfg(feature = "fdb")]
+                Opened::FoundationDb(library) => {
+                    loaders.spawn(filling.through_transactions(library.clone()));
                 }
             }
         }
@@ -142,7 +152,13 @@ impl Filling {
         Ok(())
     }
 
-    async fn through_transactions(mut self, store: impl Store) -> Result<(), Error> {
+    #[cfg(feature = "fdb")]
+    async fn through_transactions(
+        mut self,
+        store: impl crate::cli::bench::target::transact::Store,
+    ) -> Result<(), Error> {
+        use crate::cli::bench::target::transact::Transact as _;
+
         let key_size = self.ground.keys.size();
         while let Some(batch) = self.take() {
             let keys = KeyList { bytes: &batch.keys, key_size };

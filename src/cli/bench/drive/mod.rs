@@ -26,7 +26,7 @@ use self::{
 use super::{
     arguments::RunArguments,
     measurement::{Latency, Measurement},
-    target::{opened::Opened, plinth::Connection, transact::Store},
+    target::{embedded, opened::Opened, plinth::Connection, redis, transact::Store},
     workload::{Workload, ground::Ground},
 };
 use crate::cli::progress::{error_text, float};
@@ -135,6 +135,28 @@ fn work(
                     workers.spawn(worker.work(Arc::clone(run)));
                 }
             }
+            (Workload::Single(single), Opened::Embedded(database)) => {
+                server = Some(embedded::SERVER.to_owned());
+                for number in connections {
+                    let pipe = embedded::Connection::new(database.backend().engine());
+                    let pipe = (pipe, number.into());
+                    let worker = single::Worker::new(arguments, *single, &ground, pipe, tally);
+                    workers.spawn(worker.work(Arc::clone(run)));
+                }
+            }
+            (Workload::Single(single), Opened::Redis(address)) => {
+                for number in connections {
+                    let mut pipe = redis::Connection::open(address).await?;
+                    if server.is_none() {
+                        server = Some(pipe.server().await?);
+                    }
+                    let pipe = (pipe, number.into());
+                    let worker = single::Worker::new(arguments, *single, &ground, pipe, tally);
+                    workers.spawn(worker.work(Arc::clone(run)));
+                }
+            }
+            // Refused when it was opened.
+            (_, Opened::Redis(_)) => {}
             (_, Opened::Plinth(address)) => {
                 let (_, hello) = Connection::open(address).await?;
                 server = Some(String::from_utf8_lossy(&hello.server).into_owned());
@@ -142,8 +164,13 @@ fn work(
                 spawn(&mut workers, arguments, &store, run, tally, connections)?;
             }
             (_, Opened::Embedded(store)) => {
-                server = Some(concat!("plinth/", env!("CARGO_PKG_VERSION")).to_owned());
+                server = Some(embedded::SERVER.to_owned());
                 spawn(&mut workers, arguments, store, run, tally, connections)?;
+            }
+            #[cfg(feature = "fdb")]
+            (_, Opened::FoundationDb(library)) => {
+                server = Some(library.server().to_owned());
+                spawn(&mut workers, arguments, library, run, tally, connections)?;
             }
         }
         let _ = ready.send(Ok(server));

@@ -4,16 +4,21 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use plinth_protocol::{Error, ErrorCode};
 
+use super::{fdb, redis};
 use crate::cli::target::{Target, Whereabouts};
 
-/// A Redis server's port, unless told otherwise.
-const REDIS_PORT: u16 = 6379;
+/// What comes before a cluster file that is for FoundationDB's C library.
+const FDB_SCHEME: &str = "fdb:";
 
 /// How a benchmark is told of its target.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct PlaceArguments {
-    /// Whom to measure: plinth://HOST:PORT, redis://HOST:PORT, or fdb:CLUSTERFILE for FoundationDB
-    /// through its own client; the Plinth at 127.0.0.1:4500 if nothing says where
+    /// Whom to measure: plinth://HOST:PORT, redis://HOST:PORT, or fdb:CLUSTERFILE for what
+    /// FoundationDB's C library finds; the Plinth at 127.0.0.1:4500 if nothing says where
+    ///
+    /// A Redis server is written redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]. The C library is
+    /// used by programs that were built with it (cargo build --features fdb), and fdb: alone stands
+    /// for its default cluster file.
     #[arg(long, value_name = "TARGET")]
     pub(crate) target: Option<Place>,
     /// Measure the engine in this process, without a server: the data directory
@@ -44,10 +49,10 @@ impl PlaceArguments {
 pub(crate) enum Place {
     /// A Plinth server.
     Plinth(Target),
-    /// A Redis server, as `HOST:PORT`.
-    Redis(String),
-    /// FoundationDB, by its cluster file.
-    FoundationDb(PathBuf),
+    /// A Redis server.
+    Redis(redis::RedisAddress),
+    /// What FoundationDB's C library finds by a cluster file, or by its default one.
+    FoundationDb(Option<PathBuf>),
     /// The engine in this process, on this data directory.
     Embedded(PathBuf),
 }
@@ -69,8 +74,9 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Plinth(target) => target.fmt(f),
-            Self::Redis(address) => write!(f, "redis://{address}"),
-            Self::FoundationDb(path) => write!(f, "fdb:{}", path.display()),
+            Self::Redis(address) => address.fmt(f),
+            Self::FoundationDb(None) => f.write_str(FDB_SCHEME),
+            Self::FoundationDb(Some(path)) => write!(f, "{FDB_SCHEME}{}", path.display()),
             Self::Embedded(path) => write!(f, "embedded:{}", path.display()),
         }
     }
@@ -80,14 +86,13 @@ impl FromStr for Place {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(address) = text.strip_prefix("redis://") {
-            return redis_address(address.trim_end_matches('/')).map(Self::Redis);
+        if text.starts_with(redis::SCHEME) {
+            return text.parse().map(Self::Redis);
         }
-        if let Some(path) = text.strip_prefix("fdb:") {
-            if path.is_empty() {
-                return Err("a cluster file is expected after fdb:".to_owned());
-            }
-            return Ok(Self::FoundationDb(path.into()));
+        if let Some(path) = text.strip_prefix(FDB_SCHEME) {
+            fdb::check_built()?;
+            let path = Some(path).filter(|path| !path.is_empty());
+            return Ok(Self::FoundationDb(path.map(PathBuf::from)));
         }
         if let Some(path) = text.strip_prefix("embedded:") {
             if path.is_empty() {
@@ -105,20 +110,6 @@ impl FromStr for Place {
     }
 }
 
-/// The address with its port; Redis needs no more than a Plinth target's syntax.
-fn redis_address(text: &str) -> Result<String, String> {
-    let has_port = text.rsplit_once(':').is_some_and(|(host, _)| {
-        !host.is_empty() && (!host.starts_with('[') || host.ends_with(']'))
-    });
-    let text = if has_port { text.to_owned() } else { format!("{text}:{REDIS_PORT}") };
-    match text.parse::<Target>() {
-        Ok(target) if !text.contains('@') => Ok(target.address().to_owned()),
-        _ => Err(format!(
-            "'{text}' is no address: redis://HOST:PORT is expected, without user or database"
-        )),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,16 +122,25 @@ mod tests {
             ("redis://h", "redis://h:6379"),
             ("redis://h:1/", "redis://h:1"),
             ("redis://[::1]", "redis://[::1]:6379"),
-            ("fdb:/etc/fdb.cluster", "fdb:/etc/fdb.cluster"),
             ("embedded:data", "embedded:data"),
         ] {
             assert_eq!(text.parse::<Place>().unwrap().to_string(), shown);
         }
-        for wrong in ["", "redis://", "redis://u@h", "fdb:", "embedded:", "http://h", "redis://h:x"]
-        {
+        for wrong in ["", "redis://", "embedded:", "http://h"] {
             assert!(wrong.parse::<Place>().is_err(), "{wrong}");
         }
         let told = "mysql://h".parse::<Place>().unwrap_err();
         assert!(told.contains("redis://HOST:PORT"), "{told}");
+    }
+
+    #[test]
+    fn the_c_library_must_be_built_in() {
+        for text in ["fdb:/etc/fdb.cluster", "fdb:"] {
+            match text.parse::<Place>() {
+                Ok(place) => assert_eq!(place.to_string(), text),
+                Err(reason) => assert!(reason.contains("--features fdb"), "{reason}"),
+            }
+            assert_eq!(text.parse::<Place>().is_ok(), cfg!(feature = "fdb"));
+        }
     }
 }

@@ -1,0 +1,262 @@
+//! A connection to a Redis server: requests leave together, replies come in the same order.
+
+use std::{collections::VecDeque, io};
+
+use bytes::{Buf as _, BufMut as _, BytesMut};
+use plinth_protocol::{Error, ErrorCode};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use super::{
+    address::RedisAddress,
+    resp::{Reply, Scanner, write_array, write_command, write_string},
+};
+use crate::cli::bench::target::pipe::{Answer, Operation, Pipe};
+
+/// What a read of the socket asks for.
+const READ_BYTES: usize = 64 << 10;
+
+/// Why a scan is refused.
+pub(crate) const NO_SCANS: &str = "Redis keeps its keys in no order";
+
+const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
+
+/// One connection, logged in.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    input: BytesMut,
+    scanner: Scanner,
+    /// What is to be sent next.
+    output: BytesMut,
+    /// What is not answered yet, in order.
+    asked: VecDeque<Asked>,
+}
+
+/// A request that was not answered yet.
+#[derive(Clone, Copy)]
+struct Asked {
+    id: u32,
+    wanted: Wanted,
+}
+
+/// What the reply to a request must be.
+#[derive(Clone, Copy)]
+enum Wanted {
+    Pong,
+    Ok,
+    Value,
+    /// As many values.
+    Values(usize),
+    /// It can't be asked for.
+    Nothing,
+}
+
+impl Wanted {
+    /// What a reply says.
+    fn read(self, reply: Reply<'_>) -> Result<Answer<'_>, Error> {
+        let reply = reply.check()?;
+        match (self, reply) {
+            (Self::Pong, Reply::Status(b"PONG")) | (Self::Ok, Reply::Status(b"OK")) => {
+                Ok(Answer::Done)
+            }
+            (Self::Value, Reply::String(value)) => Ok(Answer::Value(value)),
+            (Self::Value, Reply::Nil) => Ok(Answer::Missing),
+            (Self::Values(count), Reply::Array(elements)) if elements.len() == count => {
+                let value = |element| match element {
+                    Reply::String(value) => Ok(Some(value)),
+                    Reply::Nil => Ok(None),
+                    other => Err(other.unexpected("a value")),
+                };
+                Ok(Answer::Values(elements.into_iter().map(value).collect::<Result<_, _>>()?))
+            }
+            (Self::Nothing, _) => Err(Error::new(ErrorCode::CLIENT_INVALID_OPERATION, NO_SCANS)),
+            (Self::Pong, _) => Err(reply.unexpected("PONG")),
+            (Self::Ok, _) => Err(reply.unexpected("OK")),
+            (Self::Value, _) => Err(reply.unexpected("a value")),
+            (Self::Values(count), _) => Err(reply.unexpected(&format!("an array of {count}"))),
+        }
+    }
+}
+
+/// The server's version, as its answer to `INFO` says.
+fn version(info: &str) -> Option<&str> {
+    info.lines().find_map(|line| line.strip_prefix("redis_version:")).map(str::trim_end)
+}
+
+fn io_error(what: &str, error: &io::Error) -> Error {
+    Error::new(ErrorCode::CONNECTION_FAILED, format!("{what}: {error}"))
+}
+
+impl Connection {
+    /// Connects, logs in, picks the database, and sees that the server answers.
+    pub(crate) async fn open(to: &RedisAddress) -> Result<Self, Error> {
+        let stream = TcpStream::connect(&to.address).await.map_err(|error| {
+            let message = format!("can't connect to {to}: {error}");
+            Error::new(ErrorCode::SERVER_UNREACHABLE, message)
+        })?;
+        stream.set_nodelay(true).map_err(|error| io_error("TCP_NODELAY", &error))?;
+        let mut connection = Self {
+            stream,
+            input: BytesMut::new(),
+            scanner: Scanner::default(),
+            output: BytesMut::new(),
+            asked: VecDeque::new(),
+        };
+        let ok = |reply: Reply<'_>| Wanted::Ok.read(reply).map(drop);
+        if let Some(password) = &to.password {
+            let user = to.user.as_ref().map(String::as_bytes);
+            let login: Vec<_> = [Some(&b"AUTH"[..]), user, Some(password.as_bytes())]
+                .into_iter()
+                .flatten()
+                .collect();
+            connection.ask(&login, ok).await?;
+        }
+        if to.database != 0 {
+            connection.ask(&[b"SELECT", to.database.to_string().as_bytes()], ok).await?;
+        }
+        // A server that is still loading, or wants a password, says so here.
+        connection.ask(&[b"PING"], |reply| Wanted::Pong.read(reply).map(drop)).await?;
+        Ok(connection)
+    }
+
+    /// Who answers; just Redis if it doesn't want to tell.
+    pub(crate) async fn server(&mut self) -> Result<String, Error> {
+        self.ask(&[b"INFO", b"server"], |reply| match reply {
+            Reply::String(text) => Ok(match version(&String::from_utf8_lossy(text)) {
+                Some(version) => format!("redis/{version}"),
+                None => "redis".to_owned(),
+            }),
+            Reply::Error(_) => Ok("redis".to_owned()),
+            other => Err(other.unexpected("a text")),
+        })
+        .await
+    }
+
+    /// Sends one request while there is no other, and makes something of its reply.
+    async fn ask<T>(
+        &mut self,
+        command: &[&[u8]],
+        read: impl Fn(Reply<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        write_command(&mut self.output, command);
+        self.send().await?;
+        loop {
+            let mut answer = None;
+            self.read(|_, reply| {
+                answer = Some(read(reply));
+                Ok(())
+            })
+            .await?;
+            if let Some(answer) = answer {
+                return answer;
+            }
+        }
+    }
+
+    /// Reads once and shows each whole reply to `visit`, with what is not answered yet.
+    async fn read(
+        &mut self,
+        mut visit: impl FnMut(&mut VecDeque<Asked>, Reply<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.input.reserve(READ_BYTES);
+        match self.stream.read_buf(&mut self.input).await {
+            Ok(0) => {
+                let message = "the server closed the connection";
+                return Err(Error::new(ErrorCode::CONNECTION_FAILED, message));
+            }
+            Ok(_) => {}
+            Err(error) => return Err(io_error("receiving failed", &error)),
+        }
+        let mut rest: &[u8] = &self.input;
+        while let Some((reply, length)) = self.scanner.next(rest)? {
+            visit(&mut self.asked, reply)?;
+            rest = rest.get(length..).unwrap_or_default();
+        }
+        let taken = self.input.len() - rest.len();
+        self.input.advance(taken);
+        Ok(())
+    }
+}
+
+impl Pipe for Connection {
+    fn push(&mut self, id: u32, operation: &Operation<'_>) {
+        let output = &mut self.output;
+        let wanted = match *operation {
+            Operation::Ping => {
+                output.put_slice(PING);
+                Wanted::Pong
+            }
+            // Something must be asked for it to be answered in its turn.
+            Operation::Scan { .. } => {
+                output.put_slice(PING);
+                Wanted::Nothing
+            }
+            Operation::Get { key } => {
+                output.put_slice(b"*2\r\n$3\r\nGET\r\n");
+                write_string(output, key);
+                Wanted::Value
+            }
+            Operation::Set { key, value } => {
+                output.put_slice(b"*3\r\n$3\r\nSET\r\n");
+                write_string(output, key);
+                write_string(output, value);
+                Wanted::Ok
+            }
+            Operation::GetMany { keys } => {
+                let keys = keys.iter();
+                let count = keys.len();
+                write_array(output, 1 + count);
+                write_string(output, b"MGET");
+                for key in keys {
+                    write_string(output, key);
+                }
+                Wanted::Values(count)
+            }
+            Operation::SetMany { keys, values } => {
+                let rows = keys.iter().zip(values);
+                write_array(output, 1 + 2 * rows.len());
+                write_string(output, b"MSET");
+                for (key, value) in rows {
+                    write_string(output, key);
+                    write_string(output, value);
+                }
+                Wanted::Ok
+            }
+        };
+        self.asked.push_back(Asked { id, wanted });
+    }
+
+    async fn send(&mut self) -> Result<(), Error> {
+        let sent = self.stream.write_all(&self.output).await;
+        self.output.clear();
+        sent.map_err(|error| io_error("sending failed", &error))
+    }
+
+    async fn receive(
+        &mut self,
+        mut visit: impl FnMut(u32, Answer<'_>) + Send,
+    ) -> Result<(), Error> {
+        self.read(|asked, reply| {
+            let Some(Asked { id, wanted }) = asked.pop_front() else {
+                return Err(reply.unexpected("no reply"));
+            };
+            visit(id, wanted.read(reply).unwrap_or_else(Answer::Failed));
+            Ok(())
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_found_among_all_else() {
+        let info = "# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\n";
+        assert_eq!(version(info), Some("7.0.15"));
+        assert_eq!(version("redis_mode:standalone\r\n"), None);
+    }
+}
