@@ -18,7 +18,7 @@ pub enum Compression {
     /// Not at all: reads take values from the mapped file.
     #[default]
     None,
-    /// With LZ4, where a block becomes smaller by an eighth or more. A read unpacks the block.
+    /// With LZ4, where a block becomes half as large or smaller. A read unpacks the block.
     Lz4,
 }
 

@@ -25,15 +25,17 @@ use crate::{
     vfs::{File, Vfs},
 };
 
-/// So much is collected before it is written.
-const WRITE_BYTES: usize = 1 << 20;
+/// So much is collected before it is written, and all but the last is written in such pieces: what
+/// comes to the system as one huge page is kept and mapped as one, where the system can, and then
+/// a read that jumps about in the table seldom has to look for a page's address.
+const WRITE_BYTES: usize = 2 << 20;
 /// Between these a block's size must be; places in a block have two bytes.
 const BLOCK_BYTES: std::ops::RangeInclusive<usize> = 64..=32 << 10;
 
 /// A table that is being written. Dropped before [`TableWriter::finish`] it leaves a file that is
 /// no table, which is the caller's to remove.
 ///
-/// Beside a block and what is about to be written (about 1 MiB), it keeps eight bytes for each
+/// Beside a block and what is about to be written (about 2 MiB), it keeps eight bytes for each
 /// key, and the index and the range tombstones as they will be.
 #[derive(Debug)]
 pub(in crate::engine) struct TableWriter {
@@ -194,7 +196,7 @@ impl TableWriter {
         let file_bytes = self.properties.bytes;
         let footer = Footer { number, file_bytes, tombstones: data_end, filter, index, properties };
         self.buffer.extend_from_slice(&footer.encode());
-        self.write()?;
+        self.write(self.buffer.len())?;
         self.file.sync_data()?;
         Ok(self.properties)
     }
@@ -232,10 +234,11 @@ impl TableWriter {
         let frame_type = self.pack(from);
         let number = self.properties.number;
         frame::seal(&mut self.buffer, from, frame_type, unpacked, number, offset);
-        if self.buffer.len() >= WRITE_BYTES { self.write() } else { Ok(()) }
+        self.write_pieces()
     }
 
-    /// Packs what the buffer has from `from` on, if that is wanted and pays.
+    /// Packs what the buffer has from `from` on, if that is wanted and pays: a read that has to unpack
+    /// a block costs several times what it does otherwise.
     fn pack(&mut self, from: usize) -> FrameType {
         if self.options.compression == Compression::None {
             return FrameType::Data;
@@ -244,7 +247,7 @@ impl TableWriter {
         self.packed.resize(lz4_flex::block::get_maximum_output_size(content.len()), 0);
         let packed = lz4_flex::block::compress_into(content, &mut self.packed);
         match packed.ok().and_then(|len| self.packed.get(..len)) {
-            Some(packed) if packed.len() + content.len() / 8 <= content.len() => {
+            Some(packed) if packed.len() <= content.len() / 2 => {
                 self.buffer.truncate(from);
                 self.buffer.extend_from_slice(packed);
                 self.packed_blocks += 1;
@@ -261,7 +264,7 @@ impl TableWriter {
         let number = self.properties.number;
         frame::seal(&mut self.buffer, from, kind, content.len(), number, offset);
         content.clear();
-        if self.buffer.len() >= WRITE_BYTES { self.write() } else { Ok(()) }
+        self.write_pieces()
     }
 
     /// Where in the file the next byte goes.
@@ -269,10 +272,18 @@ impl TableWriter {
         self.written + self.buffer.len() as u64
     }
 
-    fn write(&mut self) -> Result<(), TableError> {
-        self.file.write_all_at(&self.buffer, self.written)?;
-        self.written += self.buffer.len() as u64;
-        self.buffer.clear();
+    fn write_pieces(&mut self) -> Result<(), TableError> {
+        match self.buffer.len() / WRITE_BYTES {
+            0 => Ok(()),
+            pieces => self.write(pieces * WRITE_BYTES),
+        }
+    }
+
+    /// Writes so many bytes from the front of the buffer.
+    fn write(&mut self, len: usize) -> Result<(), TableError> {
+        self.file.write_all_at(self.buffer.get(..len).unwrap_or_default(), self.written)?;
+        self.written += len as u64;
+        self.buffer.drain(..len);
         Ok(())
     }
 
