@@ -10,6 +10,8 @@ use std::{cmp::Ordering, fmt};
 
 use plinth_protocol::KeyspaceId;
 
+use super::prefetch::prefetch_lines;
+
 /// A key and the keyspace it is in. Its order is the engine's order.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct KeyRef<'a> {
@@ -20,6 +22,9 @@ pub(super) struct KeyRef<'a> {
 }
 
 impl<'a> KeyRef<'a> {
+    /// The least key of all.
+    pub(super) const FIRST: Self = Self { keyspace: KeyspaceId(0), key: b"" };
+
     /// The key in the keyspace.
     pub(super) fn new(keyspace: KeyspaceId, key: &'a [u8]) -> Self {
         Self { keyspace, key }
@@ -177,6 +182,8 @@ impl Digests {
             Ordering::Equal => {}
         }
         let digest = self.shared.digest(key);
+        // All at once, rather than one after the other as the search comes to them.
+        prefetch_lines(&self.values);
         let mut low = self.values.partition_point(|&value| value < digest);
         let mut high = low;
         while self.values.get(high) == Some(&digest) {

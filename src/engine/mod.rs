@@ -26,6 +26,7 @@ mod merge;
 mod options;
 mod pin;
 mod planted;
+mod prefetch;
 pub mod read_error;
 mod reader;
 mod recovery;

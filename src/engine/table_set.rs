@@ -9,12 +9,12 @@ use std::{collections::BTreeSet, sync::Arc};
 use plinth_protocol::Version;
 
 use super::{
-    key::KeyRef,
+    key::{Digests, KeyRef},
     layer::{LayerCursor, Lookup},
     memtable::Direction,
     merge::LevelCursor,
     read_error::ReadError,
-    table::{ReadIo, Table, TableNumber},
+    table::{ReadIo, Table, TableNumber, filter_hash},
 };
 
 /// How many levels there are.
@@ -25,13 +25,24 @@ pub(super) const LEVELS: usize = 7;
 #[derive(Clone, Debug)]
 pub(super) struct TableSet {
     levels: [Arc<[Arc<Table>]>; LEVELS],
+    /// Of each level below 0, where its tables end.
+    ends: [Arc<Digests>; LEVELS],
+}
+
+/// Where these tables end, whose order is that of their keys.
+fn ends_of(tables: &[Arc<Table>]) -> Digests {
+    let end = |at: usize| tables.get(at).map(|table| table.properties().end.as_ref());
+    Digests::build(tables.len(), |at| end(at).unwrap_or(KeyRef::FIRST))
 }
 
 impl TableSet {
     /// No tables.
     pub(super) fn empty() -> Self {
         let nothing: Arc<[Arc<Table>]> = Arc::new([]);
-        Self { levels: std::array::from_fn(|_| Arc::clone(&nothing)) }
+        Self {
+            levels: std::array::from_fn(|_| Arc::clone(&nothing)),
+            ends: std::array::from_fn(|_| Arc::default()),
+        }
     }
 
     /// This set without the tables of these numbers, and then with these at their levels. A table
@@ -43,7 +54,7 @@ impl TableSet {
         assert!(added.iter().all(|(level, _)| usize::from(*level) < LEVELS), "levels are few");
         let removed: BTreeSet<TableNumber> = removed.iter().copied().collect();
         let is_removed = |table: &Arc<Table>| removed.contains(&table.properties().number);
-        let levels = std::array::from_fn(|level| {
+        let levels: [Arc<[Arc<Table>]>; LEVELS] = std::array::from_fn(|level| {
             let before = self.level(level);
             let is_here = |(to, _): &&(u8, Arc<Table>)| usize::from(*to) == level;
             if !added.iter().any(|table| is_here(&table)) && !before.iter().any(is_removed) {
@@ -72,7 +83,15 @@ impl TableSet {
             }
             tables.into()
         });
-        Self { levels }
+        let ends = std::array::from_fn(|level| {
+            let (before, now) = (self.levels.get(level), levels.get(level));
+            match (self.ends.get(level), before.zip(now)) {
+                (Some(ends), Some((before, now))) if Arc::ptr_eq(before, now) => Arc::clone(ends),
+                (_, Some((_, now))) if level > 0 => Arc::new(ends_of(now)),
+                _ => Arc::default(),
+            }
+        });
+        Self { levels, ends }
     }
 
     /// The tables of a level: of level 0 newest first, of others by key. Empty if there is no such
@@ -112,6 +131,18 @@ impl TableSet {
         within.iter().filter(move |table| level > 0 || table.properties().overlaps(begin, end))
     }
 
+    /// The table of a level below 0 that has this key, if any has.
+    fn table_for(&self, level: usize, key: KeyRef<'_>) -> Option<&Arc<Table>> {
+        let (tables, ends) = (self.levels.get(level)?, self.ends.get(level)?);
+        let end = |at: usize| tables.get(at).map(|table| table.properties().end.as_ref());
+        let at = match ends.find(key, |at| end(at).unwrap_or(KeyRef::FIRST)) {
+            // Ends are the first keys after.
+            Ok(before) => before + 1,
+            Err(at) => at,
+        };
+        tables.get(at)
+    }
+
     /// What the tables know of a key at a version.
     pub(super) fn get<'a>(
         &'a self,
@@ -119,16 +150,13 @@ impl TableSet {
         version: Version,
         io: &'a ReadIo,
     ) -> Result<Lookup<'a>, ReadError> {
-        for table in self.level(0) {
+        let below: [Option<&Arc<Table>>; LEVELS - 1] =
+            std::array::from_fn(|above| self.table_for(above + 1, key));
+        let tables = || self.level(0).iter().chain(below.into_iter().flatten());
+        let hash = filter_hash(key);
+        tables().for_each(|table| table.prefetch(key, hash, io));
+        for table in tables() {
             // It looks at its bounds itself.
-            let found = table.get(key, version, io)?;
-            if found != Lookup::Unknown {
-                return Ok(found);
-            }
-        }
-        for level in self.levels.iter().skip(1) {
-            let at = level.partition_point(|table| table.properties().end.as_ref() <= key);
-            let Some(table) = level.get(at) else { continue };
             let found = table.get(key, version, io)?;
             if found != Lookup::Unknown {
                 return Ok(found);
@@ -176,10 +204,7 @@ impl TableSet {
         let holds =
             |table: &Arc<Table>| table.properties().entries > 0 && table.properties().contains(key);
         self.level(0).iter().any(holds)
-            || self.levels.iter().skip(1).any(|tables| {
-                let at = tables.partition_point(|table| table.properties().end.as_ref() <= key);
-                tables.get(at).is_some_and(holds)
-            })
+            || (1..LEVELS).any(|level| self.table_for(level, key).is_some_and(holds))
     }
 
     /// Whether any key from `begin` to before `end` was written, alone or with others, after

@@ -18,10 +18,10 @@ use std::{
 };
 
 use super::{
-    node::{NodePointer, NodeRef, prefetch},
+    node::{NodePointer, NodeRef},
     reclaim::{Owned, ReadGuard},
 };
-use crate::engine::key::KeyRef;
+use crate::engine::{key::KeyRef, prefetch::prefetch};
 
 /// Nodes in a bucket.
 const SLOTS: usize = 7;

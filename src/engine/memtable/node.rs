@@ -26,21 +26,11 @@ use bytes::Bytes;
 use plinth_protocol::{KeyspaceId, Version};
 
 use super::reclaim::{ReadGuard, Retired};
-use crate::engine::{key::KeyRef, visible::Stamp};
-
-const CACHE_LINE: usize = 64;
-
-/// Begins to fetch a cache line. The pointer may point anywhere.
-pub(super) fn prefetch(pointer: *const u8) {
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a prefetch is a hint, and faults on no address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(pointer.cast()) };
-    }
-    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    let _ = pointer;
-}
+use crate::engine::{
+    key::KeyRef,
+    prefetch::{CACHE_LINE, prefetch},
+    visible::Stamp,
+};
 
 /// The first part of a block, which knows how many bytes are behind it.
 trait Header {

@@ -4,7 +4,7 @@
 //! looks at one bit in each word; so a question costs one cache line. With ten bits a key, about one
 //! absent key in a hundred passes.
 
-use crate::engine::key::KeyRef;
+use crate::engine::{key::KeyRef, prefetch::prefetch_lines};
 
 const LINE_BYTES: usize = 64;
 const WORDS: usize = 8;
@@ -22,7 +22,7 @@ fn fold(a: u64, b: u64) -> u64 {
 
 /// The hash of a key, as it is in files.
 #[inline]
-pub(super) fn hash(key: KeyRef<'_>) -> u64 {
+pub(in crate::engine) fn hash(key: KeyRef<'_>) -> u64 {
     let [first, second, third, last] = MULTIPLIERS;
     let mut state = first ^ u64::from(key.keyspace.0) ^ (key.key.len() as u64) << 32;
     let (chunks, rest) = key.key.as_chunks::<16>();
@@ -70,6 +70,15 @@ pub(super) fn build(hashes: &[u64], bits_per_key: u32, out: &mut Vec<u8>) {
         }
     }
     out.extend(lines.iter().flatten().flat_map(|word| word.to_le_bytes()));
+}
+
+/// Begins to fetch what [`may_contain`] will look at.
+#[inline]
+pub(super) fn prefetch(filter: &[u8], hash: u64) {
+    let (lines, _) = filter.as_chunks::<LINE_BYTES>();
+    if let Some(line) = lines.get(line_of(hash, lines.len())) {
+        prefetch_lines(line);
+    }
 }
 
 /// Whether the keys of the filter may have one with this hash.

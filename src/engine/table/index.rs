@@ -19,7 +19,10 @@ use super::{
     probe::Probe,
     sorted_keys::{SortedKeys, SortedKeysBuilder},
 };
-use crate::engine::key::KeyRef;
+use crate::engine::{
+    key::KeyRef,
+    prefetch::prefetch_lines,
+};
 
 /// *Continues* of a block that begins with a key of its own.
 const NEW_KEY: u64 = u64::MAX;
@@ -81,6 +84,8 @@ pub(super) struct Index<'a> {
     separators: SortedKeys<'a>,
     data_end: u64,
     places: &'a [[u8; PLACE_BYTES]],
+    /// Empty if there is none.
+    outline: &'a [u64],
 }
 
 impl<'a> Index<'a> {
@@ -89,7 +94,7 @@ impl<'a> Index<'a> {
         let separators = SortedKeys::read(&mut input)?;
         let data_end = input.u64()?;
         let places = input.arrays(separators.len())?;
-        Some(Self { separators, data_end, places })
+        Some(Self { separators, data_end, places, outline: &[] })
     }
 
     /// How many blocks there are.
@@ -128,13 +133,33 @@ impl<'a> Index<'a> {
         version: Version,
     ) -> Result<Option<usize>, Nonsense> {
         let counts = |block| self.continues(block).is_some_and(|before| version.0 < before);
-        let count = self.separators.count(probe, counts).ok_or(Nonsense)?;
+        let count = self.separators.count(probe, self.outline, counts).ok_or(Nonsense)?;
         Ok(count.checked_sub(1))
+    }
+
+    /// A part of the separators that is small enough to be at hand, by which the others are found
+    /// sooner: eight bytes for sixteen blocks.
+    pub(super) fn outline(&self) -> Box<[u64]> {
+        self.separators.outline()
+    }
+
+    /// The same index, searched with its outline.
+    #[inline]
+    pub(super) fn with_outline(self, outline: &'a [u64]) -> Self {
+        Self { outline, ..self }
+    }
+
+    /// Begins to fetch what [`find`](Self::find) and [`place`](Self::place) will look at.
+    #[inline]
+    pub(super) fn prefetch(&self, probe: Probe<'_>) {
+        let near = self.separators.near(probe, self.outline);
+        self.separators.prefetch(&near);
+        prefetch_lines(self.places.get(near).unwrap_or_default());
     }
 
     /// How many blocks' separators are below a key.
     pub(super) fn count_below(&self, probe: Probe<'_>) -> Result<usize, Nonsense> {
-        self.separators.count(probe, |_| false).ok_or(Nonsense)
+        self.separators.count(probe, self.outline, |_| false).ok_or(Nonsense)
     }
 
     fn continues(&self, block: usize) -> Option<u64> {

@@ -54,6 +54,7 @@ pub use read_io::Patience;
 
 pub(super) use cursor::TableCursor;
 pub(super) use entries::TableEntries;
+pub(super) use filter::hash as filter_hash;
 pub(super) use read_io::ReadIo;
 pub(super) use reader::Table;
 pub(super) use writer::TableWriter;

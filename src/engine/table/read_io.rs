@@ -16,8 +16,8 @@ pub enum Patience {
 /// A reader of tables: whether it may wait for the disk, what time it is, and the blocks that have
 /// been unpacked for it.
 ///
-/// A block that has been read a moment ago is believed to be in memory. How long a moment is,
-/// follows from how often the caller's ticks change; a second is right.
+/// A block that has been read lately is believed to be in memory. How long that is, follows from how
+/// often the caller's ticks change; a second is right.
 pub(in crate::engine) struct ReadIo {
     patience: Patience,
     tick: u8,
@@ -52,11 +52,12 @@ impl ReadIo {
         self.tick
     }
 
-    /// Whether a block that was read at this tick was read a moment ago.
+    /// How many ticks ago this tick was; none if it is none.
     #[inline]
-    pub(super) fn is_lately(&self, tick: u8) -> bool {
-        let before = if self.tick == 1 { 255 } else { self.tick - 1 };
-        tick == self.tick || tick == before
+    pub(super) fn age(&self, tick: u8) -> Option<u8> {
+        // From 1 to 255, so that the step over zero is one tick less.
+        let since = self.tick.wrapping_sub(tick).wrapping_sub(u8::from(self.tick < tick));
+        (tick != 0).then_some(since)
     }
 
     /// The unpacked block of this table and offset; `unpack` makes it, unless it was the last one.
@@ -95,14 +96,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_ago_is_this_tick_or_the_one_before() {
-        for (now, then, is_lately) in
-            [(7, 7, true), (8, 7, true), (9, 7, false), (7, 8, false), (255, 254, true)]
-        {
-            let tick = ReadIo::new(Patience::Wait, then).tick();
-            assert_ne!(tick, 0);
-            assert_eq!(ReadIo::new(Patience::Wait, now).is_lately(tick), is_lately, "{now} {then}");
-            assert!(!ReadIo::new(Patience::Wait, now).is_lately(0));
+    fn ticks_have_an_age_also_when_they_come_round() {
+        let io = |ticks| ReadIo::new(Patience::Wait, ticks);
+        for now in 0..600 {
+            assert_eq!(io(now).age(0), None);
+            for then in now.saturating_sub(254)..=now {
+                assert_eq!(io(now).age(io(then).tick()), Some((now - then) as u8), "{now} {then}");
+            }
         }
     }
 

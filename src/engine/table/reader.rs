@@ -1,6 +1,6 @@
 //! An open table: what a point read does, and how the others get at its parts.
 
-use std::path::Path;
+use std::{path::Path, sync::OnceLock};
 
 use plinth_protocol::Version;
 
@@ -23,6 +23,7 @@ use crate::{
     engine::{
         key::KeyRef,
         layer::{Lookup, RangeTombstone},
+        prefetch::prefetch_lines,
         read_error::ReadError,
         visible::Stamp,
     },
@@ -34,6 +35,9 @@ const TAIL_BYTES: u64 = 4096;
 /// A data block has at least this many bytes: header, one key, trailer.
 const DATA_BLOCK_BYTES_MIN: u64 = 16 + 6 + 2 + TRAILER_BYTES as u64;
 
+/// So many bytes at the front of a block a point read asks for at once.
+const BLOCK_FRONT: usize = 1024;
+
 const TOMBSTONES: usize = 0;
 const FILTER: usize = 1;
 const INDEX: usize = 2;
@@ -42,8 +46,8 @@ const SECTIONS: usize = 3;
 
 /// An open table.
 ///
-/// On the heap it keeps what [`Table::heap_bytes`] says: its path, its first and last key, and a
-/// byte for each block and section. All else is in the mapped file.
+/// On the heap it keeps what [`Table::heap_bytes`] says: its path, its first and last key, a byte for
+/// each block and section, and an outline of the index. All else is in the mapped file.
 #[derive(Debug)]
 pub(in crate::engine) struct Table {
     pub(super) source: Source,
@@ -51,6 +55,8 @@ pub(in crate::engine) struct Table {
     properties: TableProperties,
     blocks: u64,
     has_packed_blocks: bool,
+    /// Of the index, once it has been read.
+    outline: OnceLock<Box<[u64]>>,
 }
 
 impl Table {
@@ -65,7 +71,8 @@ impl Table {
         let pieces = SECTIONS + end.blocks as usize;
         let source = Source::new(path, number, file, pieces)?;
         let End { footer, properties, blocks, has_packed_blocks } = end;
-        Ok(Self { source, footer, properties, blocks, has_packed_blocks })
+        let outline = OnceLock::new();
+        Ok(Self { source, footer, properties, blocks, has_packed_blocks, outline })
     }
 
     /// Reads the footer and the properties anew, and says what is wrong if they are not the same.
@@ -90,10 +97,14 @@ impl Table {
     }
 
     /// Bytes that the open table has on the heap, but for the file's handle and its mapping: the
-    /// lengths of its path and of its first and last key, three, and one for each block.
+    /// lengths of its path and of its first and last key, three, and one for each block; once a key
+    /// has been looked for, eight more for every sixteen blocks.
     pub(in crate::engine) fn heap_bytes(&self) -> usize {
         let bounds = [&self.properties.begin, &self.properties.end];
-        self.source.heap_bytes() + bounds.iter().map(|bound| bound.key.len()).sum::<usize>()
+        let outline = self.outline.get().map_or(0, |outline| size_of_val::<[u64]>(outline));
+        self.source.heap_bytes()
+            + bounds.iter().map(|bound| bound.key.len()).sum::<usize>()
+            + outline
     }
 
     /// What the table knows of a key at a version.
@@ -120,6 +131,8 @@ impl Table {
             return Ok(hidden);
         }
         let content = self.content(block, &place, io)?;
+        // Its keys lie in front.
+        prefetch_lines(content.get(..BLOCK_FRONT).unwrap_or(content));
         let view = BlockView::read(content);
         let newest =
             view.and_then(|view| view.find(probe)).ok_or_else(|| self.makes_no_sense(&place))?.1;
@@ -136,6 +149,24 @@ impl Table {
                 None => Lookup::Cleared,
             },
         })
+    }
+
+    /// Begins to fetch what [`get`](Self::get) will look at first, so that several tables' come at
+    /// once. Nothing that may not be in memory.
+    #[inline]
+    pub(in crate::engine) fn prefetch(&self, key: KeyRef<'_>, hash: u64, io: &ReadIo) {
+        let section = |piece, range: &std::ops::Range<u64>| {
+            let bytes = self.source.peek(piece, range, io)?;
+            bytes.get(..bytes.len().checked_sub(TRAILER_BYTES)?)
+        };
+        if let Some(filter) = section(FILTER, &self.footer.filter()) {
+            filter::prefetch(filter, hash);
+        }
+        if let Some(outline) = self.outline.get()
+            && let Some(index) = section(INDEX, &self.footer.index()).and_then(Index::read)
+        {
+            index.with_outline(outline).prefetch(Probe::new(key));
+        }
     }
 
     /// The newest range tombstone up to a version that covers a key.
@@ -162,11 +193,12 @@ impl Table {
     /// Where the blocks are.
     pub(super) fn index(&self, io: &ReadIo) -> Result<Index<'_>, ReadError> {
         let content = self.section(INDEX, FrameType::Index, &self.footer.index(), io)?;
-        Index::read(content)
+        let index = Index::read(content)
             .filter(|index| {
                 index.len() as u64 == self.blocks && index.data_end() == self.footer.data().end
             })
-            .ok_or_else(|| self.index_makes_no_sense().into())
+            .ok_or_else(|| self.index_makes_no_sense())?;
+        Ok(index.with_outline(self.outline.get_or_init(|| index.outline())))
     }
 
     /// The range tombstones, where they lie; none if there are none.

@@ -9,13 +9,19 @@
 //! the keys themselves are looked at last. An *end* is where a key ends among the key bytes; the
 //! next key begins there.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, ops::Range};
 
 use super::{
     coding::Input,
     probe::{Probe, stored_key},
 };
-use crate::engine::key::{KeyRef, common_prefix};
+use crate::engine::{
+    key::{KeyRef, common_prefix},
+    prefetch::prefetch_lines,
+};
+
+/// Of so many digests one is in the outline: these are two lines of memory.
+const STEP: usize = 16;
 
 /// Keys that are collected to be written.
 #[derive(Debug, Default)]
@@ -114,17 +120,53 @@ impl<'a> SortedKeys<'a> {
         stored_key(self.stored(at)?)
     }
 
-    /// How many keys are below the one that is looked for, or are that one where `counts` says so
-    /// of their place. What `counts` says yes to comes first. None if the bytes make no sense.
+    /// The first digest of every [`STEP`], to be kept where a search finds it in the caches.
+    pub(super) fn outline(&self) -> Box<[u64]> {
+        self.digests.iter().step_by(STEP).map(|digest| u64::from_le_bytes(*digest)).collect()
+    }
+
+    /// The places that a search for a key comes to, by the outline.
     #[inline]
-    pub(super) fn count(&self, probe: Probe<'_>, counts: impl Fn(usize) -> bool) -> Option<usize> {
+    pub(super) fn near(&self, probe: Probe<'_>, outline: &[u64]) -> Range<usize> {
+        let near = self.near_digest(u64::from_be_bytes(probe.load(self.prefix.len())), outline);
+        near.start..self.len().min(near.end + 1)
+    }
+
+    /// Between which places a digest is, or would have to be.
+    #[inline]
+    fn near_digest(&self, digest: u64, outline: &[u64]) -> Range<usize> {
+        let after = outline.partition_point(|&other| other < digest);
+        let (begin, end) = (after.saturating_sub(1) * STEP, after * STEP);
+        begin.min(self.len())..end.min(self.len())
+    }
+
+    /// Begins to fetch the digests of these places.
+    #[inline]
+    pub(super) fn prefetch(&self, near: &Range<usize>) {
+        prefetch_lines(self.digests.get(near.clone()).unwrap_or_default());
+    }
+
+    /// How many keys are below the one that is looked for, or are that one where `counts` says so
+    /// of their place. What `counts` says yes to comes first. The outline may be empty. None if the bytes make no sense.
+    #[inline]
+    pub(super) fn count(
+        &self,
+        probe: Probe<'_>,
+        outline: &[u64],
+        counts: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
         match probe.cmp_prefix(self.prefix) {
             Ordering::Less => return Some(0),
             Ordering::Greater => return Some(self.len()),
             Ordering::Equal => {}
         }
         let digest = u64::from_be_bytes(probe.load(self.prefix.len()));
-        let mut low = self.digests.partition_point(|other| u64::from_le_bytes(*other) < digest);
+        let near = match outline {
+            [] => 0..self.len(),
+            outline => self.near_digest(digest, outline),
+        };
+        let below = |other: &[u8; 8]| u64::from_le_bytes(*other) < digest;
+        let mut low = near.start + self.digests.get(near)?.partition_point(below);
         let same = self.digests.get(low..)?;
         let mut high =
             low + same.iter().take_while(|other| u64::from_le_bytes(**other) == digest).count();
@@ -188,12 +230,15 @@ mod tests {
             for (at, key) in keys.iter().enumerate() {
                 prop_assert_eq!(stored.key(at), Some(borrow(key)));
             }
+            let outline = stored.outline();
             for probe in keys.iter().chain(&probes) {
                 let below = keys.partition_point(|key| key < probe);
                 let up_to = keys.partition_point(|key| key <= probe);
                 let probe = Probe::new(borrow(probe));
-                prop_assert_eq!(stored.count(probe, |_| false), Some(below));
-                prop_assert_eq!(stored.count(probe, |_| true), Some(up_to));
+                for outline in [&[][..], &outline] {
+                    prop_assert_eq!(stored.count(probe, outline, |_| false), Some(below));
+                    prop_assert_eq!(stored.count(probe, outline, |_| true), Some(up_to));
+                }
             }
             for end in 0..bytes.len() - 1 {
                 prop_assert!(SortedKeys::read(&mut Input::new(&bytes[..end])).is_none());

@@ -1,14 +1,18 @@
 //! The bytes of a table: the mapped file, and what is known of each piece of it.
 //!
 //! Every block and every section has one byte of state: zero until its checksum has been found
-//! right, and then the tick at which it was last read. A piece that was read lately is taken from
-//! the mapping without asking anybody. For any other the system is asked whether it is in memory.
-//! If not, and the reader may wait, it is read with a call that can fail, rather than through the
-//! mapping, which can't; then the mapping is used.
+//! right, and then the tick at which it was last looked at. A piece that was looked at lately is
+//! taken from the mapping without asking anybody. For any other the system is asked whether it is
+//! in memory. If not, and the reader may wait, it is read with a call that can fail, rather than
+//! through the mapping, which can't; then the mapping is used.
 //!
-//! A tick is believed for two ticks of 255, so a piece that was last read so long ago that the
-//! count has come round may be taken for one that was read lately. Its reader then waits for the
-//! disk at most.
+//! To ask costs more than to read. How lately is lately enough depends on whether memory is short:
+//! as long as nothing of the table that had been in memory was found to be gone, a minute, and one
+//! piece in sixteen is asked for all the same, so that it is found soon; after that a moment, for
+//! some minutes.
+//!
+//! Ticks come round after 255, so a piece that was looked at so long ago may be taken for one that
+//! was lately. Its reader then waits for the disk at most.
 
 use std::{
     ops::Range,
@@ -35,7 +39,18 @@ pub(super) struct Source {
     file: Box<dyn File>,
     region: Region,
     states: Box<[AtomicU8]>,
+    /// The tick at which a piece that had been in memory was not any more; zero if that is long ago.
+    gone: AtomicU8,
 }
+
+/// A piece that was looked at less than so many ticks ago is in memory.
+const MOMENT: u8 = 2;
+/// The same while memory is not short.
+const LONG: u8 = 60;
+/// After so many ticks in which nothing was gone, memory is not short any more.
+const SHORT: u8 = 120;
+/// One piece of so many is not believed to be in memory for long.
+const SAMPLE: usize = 16;
 
 impl Source {
     /// The bytes of a file that has so many pieces.
@@ -47,7 +62,8 @@ impl Source {
     ) -> Result<Self, TableError> {
         let region = file.map()?;
         let states = (0..pieces).map(|_| AtomicU8::new(0)).collect();
-        Ok(Self { path: path.to_path_buf(), number, file, region, states })
+        let gone = AtomicU8::new(0);
+        Ok(Self { path: path.to_path_buf(), number, file, region, states, gone })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -102,10 +118,30 @@ impl Source {
         let (Some(bytes), Some(state)) = (bytes, self.states.get(piece)) else {
             return Err(self.damaged(range.start, "a place beyond the end").into());
         };
-        if !io.is_lately(state.load(Ordering::Relaxed)) {
+        let age = io.age(state.load(Ordering::Relaxed));
+        if age.is_none_or(|age| age >= MOMENT && !self.is_believed(age, piece, io)) {
             self.look_at(state, bytes, range, io)?;
         }
         Ok(bytes)
+    }
+
+    /// Whether a piece is in memory that was looked at so long ago, longer than a moment.
+    #[inline]
+    fn is_believed(&self, age: u8, piece: usize, io: &ReadIo) -> bool {
+        age < LONG
+            && !(piece ^ usize::from(io.tick())).is_multiple_of(SAMPLE)
+            && self.gone.load(Ordering::Relaxed) == 0
+    }
+
+    /// The bytes of a piece, if it is in memory for sure: for getting a part of it nearer, not
+    /// for reading.
+    #[inline]
+    pub(super) fn peek(&self, piece: usize, range: &Range<u64>, io: &ReadIo) -> Option<&[u8]> {
+        let age = io.age(self.states.get(piece)?.load(Ordering::Relaxed))?;
+        if age >= MOMENT && !self.is_believed(age, piece, io) {
+            return None;
+        }
+        self.region.get(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)
     }
 
     /// Makes sure that a piece is in memory and what was written.
@@ -120,12 +156,17 @@ impl Source {
         let (begin, end) = (range.start as usize, range.end as usize);
         let is_new = state.load(Ordering::Relaxed) == 0;
         if !self.region.is_resident(begin..end) {
+            if !is_new {
+                self.gone.store(io.tick(), Ordering::Relaxed);
+            }
             if !io.may_wait() {
                 return Err(ReadError::Cold);
             }
             self.check(&self.read(range)?, range.start)?;
         } else if is_new {
             self.check(bytes, range.start)?;
+        } else if io.age(self.gone.load(Ordering::Relaxed)).is_some_and(|age| age >= SHORT) {
+            self.gone.store(0, Ordering::Relaxed);
         }
         state.store(io.tick(), Ordering::Relaxed);
         Ok(())

@@ -142,7 +142,7 @@ impl<'a> Tombstones<'a> {
 
     /// The number of the first one that ends above the key.
     pub(super) fn first_above(&self, key: KeyRef<'_>) -> Option<usize> {
-        self.ends.count(Probe::new(key), |_| true)
+        self.ends.count(Probe::new(key), &[], |_| true)
     }
 
     /// The newest up to a version that covers a key.
@@ -156,7 +156,7 @@ impl<'a> Tombstones<'a> {
 
     /// What holds at a key and around it, for a read at a version. None if the bytes make no sense.
     pub(super) fn span(&self, key: KeyRef<'_>, version: Version) -> Option<Span<'a>> {
-        let count = self.begins.count(Probe::new(key), |_| true)?;
+        let count = self.begins.count(Probe::new(key), &[], |_| true)?;
         let mut span = Span::ALL;
         if count < self.len() {
             span.end = Some(self.begins.key(count)?);

@@ -77,6 +77,30 @@ fn who_does_not_wait_is_told_what_is_cold_and_who_waits_warms_it() {
 }
 
 #[test]
+fn what_was_in_memory_is_believed_for_long_until_something_is_found_to_be_gone() {
+    let vfs = SimVfs::new();
+    let table = filled(&vfs, Compression::None);
+    vfs.set_plan("seed=3 cold=2".parse().unwrap());
+    let file = vfs.open_for_reading(Path::new(PATH)).unwrap();
+    let hurried = |ticks| ReadIo::new(Patience::DontWait, ticks);
+    assert_eq!(count_read(&table, &hurried(7)), 1500);
+    // The first blocks go. They are pieces from 3 on, which at tick 11 nobody asks for.
+    file.uncache(0..40_000);
+    assert_eq!(count_read(&table, &hurried(8)), 1500, "a moment ago");
+    assert_eq!(count_read(&table, &hurried(10)), 1500, "not long ago");
+    let left = count_read(&table, &hurried(18));
+    assert!(left < 1300 && left > 900, "{left}: one was asked for, and then all");
+    assert_eq!(count_read(&table, &ReadIo::new(Patience::Wait, 20)), 1500);
+    file.uncache(0..40_000);
+    assert_eq!(count_read(&table, &hurried(21)), 1500, "a moment ago");
+    assert_eq!(count_read(&table, &hurried(26)), left, "memory is short");
+    assert_eq!(count_read(&table, &ReadIo::new(Patience::Wait, 27)), 1500);
+    assert_eq!(count_read(&table, &ReadIo::new(Patience::Wait, 150)), 1500);
+    file.uncache(0..40_000);
+    assert_eq!(count_read(&table, &hurried(154)), 1500, "memory is not short any more");
+}
+
+#[test]
 fn what_is_cold_and_damaged_is_an_error_and_the_rest_is_read() {
     let vfs = SimVfs::new();
     let table = filled(&vfs, Compression::None);
@@ -105,11 +129,12 @@ fn what_is_cold_and_damaged_is_an_error_and_the_rest_is_read() {
 }
 
 #[test]
-fn an_open_table_keeps_a_byte_for_each_block_and_its_bounds() {
+fn an_open_table_keeps_a_byte_for_each_block_its_bounds_and_an_outline() {
     let vfs = SimVfs::new();
     let table = filled(&vfs, Compression::None);
     let blocks = table.index(&ReadIo::waiting()).unwrap().len();
     assert!(blocks > 15);
     let bounds = name(0).key.len() + name(1499).key.len() + 1;
-    assert_eq!(table.heap_bytes(), PATH.len() + bounds + 3 + blocks);
+    let outline = 8 * blocks.div_ceil(16);
+    assert_eq!(table.heap_bytes(), PATH.len() + bounds + 3 + blocks + outline);
 }
