@@ -109,7 +109,9 @@ impl LayerCursor for MemtableCursor<'_> {
             cursor.go_to(&self.table.tree, key);
         } else {
             // No leaf may be passed over for having no values: its clears hide what lies beneath.
-            self.cursor = Some(self.table.tree.seek(key, Version::ZERO, self.guard));
+            let cursor = self.table.tree.seek(key, Version::ZERO, self.guard);
+            cursor.prefetch_first(self.direction);
+            self.cursor = Some(cursor);
         }
         self.go_on();
         Ok(())

@@ -148,6 +148,7 @@ impl Memtable {
         }
         let from = if direction == Direction::Forward { begin } else { end };
         let mut cursor = self.tree.seek(from, version, guard);
+        cursor.prefetch_first(direction);
         let mut hidden_left = HIDDEN_MAX;
         loop {
             let node = match direction {

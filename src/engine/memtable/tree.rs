@@ -25,10 +25,14 @@ use std::{
 use plinth_protocol::Version;
 
 use super::{
+    Direction,
     node::{NodePointer, NodeRef},
     reclaim::{Published, ReadGuard},
 };
-use crate::engine::key::{Digests, KeyBuf, KeyRef, separator};
+use crate::engine::{
+    key::{Digests, KeyBuf, KeyRef, separator},
+    prefetch::{CACHE_LINE, prefetch},
+};
 
 /// Nodes of a leaf, and children of an inner page, at most.
 const PAGE_MAX: usize = 64;
@@ -38,6 +42,9 @@ const DEPTH: usize = 12;
 /// while memory answers, twice over for what is reached through something fetched.
 const NODES_AHEAD: usize = 12;
 const RECORDS_AHEAD: usize = 6;
+/// So many nodes before the end of a leaf a scan fetches the next leaf, and then its list of nodes.
+const LEAF_AHEAD: usize = 24;
+const LIST_AHEAD: usize = 18;
 /// An empty-since that no version reaches.
 const NEVER: u64 = u64::MAX;
 
@@ -347,7 +354,7 @@ impl Tree {
         let at = match leaf.find(key, guard) {
             Ok(at) | Err(at) => at,
         };
-        Cursor { guard, version, above, leaf, at }
+        Cursor { guard, version, above, leaf, at, ahead: None }
     }
 }
 
@@ -391,6 +398,8 @@ pub(super) struct Cursor<'g> {
     leaf: &'g Leaf,
     /// The node after the place.
     at: usize,
+    /// The leaf that comes next, once it is being fetched.
+    ahead: Option<&'g Page>,
 }
 
 impl<'g> Cursor<'g> {
@@ -413,18 +422,14 @@ impl<'g> Cursor<'g> {
     pub(super) fn next(&mut self) -> Option<NodeRef<'g>> {
         loop {
             if let Some(node) = self.leaf.node(self.at, self.guard) {
-                self.leaf.prefetch(
-                    self.at.checked_add(NODES_AHEAD),
-                    self.at.checked_add(RECORDS_AHEAD),
-                    self.guard,
-                );
+                let (at, left) = (self.at, self.leaf.nodes.len() - self.at);
+                self.leaf.prefetch(Some(at + NODES_AHEAD), Some(at + RECORDS_AHEAD), self.guard);
+                self.prefetch_beyond(left, Direction::Forward);
                 self.at += 1;
                 return Some(node);
             }
             self.next_leaf()?;
-            for at in 0..NODES_AHEAD {
-                self.leaf.prefetch(Some(at), None, self.guard);
-            }
+            self.prefetch_first(Direction::Forward);
         }
     }
 
@@ -432,19 +437,74 @@ impl<'g> Cursor<'g> {
     pub(super) fn previous(&mut self) -> Option<NodeRef<'g>> {
         loop {
             if let Some(at) = self.at.checked_sub(1) {
+                self.prefetch_beyond(self.at, Direction::Reverse);
                 self.at = at;
-                self.leaf.prefetch(
-                    at.checked_sub(NODES_AHEAD),
-                    at.checked_sub(RECORDS_AHEAD),
-                    self.guard,
-                );
+                let (node, record) = (at.checked_sub(NODES_AHEAD), at.checked_sub(RECORDS_AHEAD));
+                self.leaf.prefetch(node, record, self.guard);
                 return self.leaf.node(at, self.guard);
             }
             self.previous_leaf()?;
-            for back in 1..=NODES_AHEAD {
-                self.leaf.prefetch(self.at.checked_sub(back), None, self.guard);
-            }
+            self.prefetch_first(Direction::Reverse);
         }
+    }
+
+    /// Begins to fetch what a scan in this direction comes to first.
+    pub(super) fn prefetch_first(&self, direction: Direction) {
+        let place = |step: usize| match direction {
+            Direction::Forward => Some(self.at + step),
+            Direction::Reverse => self.at.checked_sub(step + 1),
+        };
+        for step in 0..NODES_AHEAD {
+            self.leaf.prefetch(place(step), None, self.guard);
+        }
+        for step in 0..RECORDS_AHEAD {
+            self.leaf.prefetch(None, place(step), self.guard);
+        }
+    }
+
+    /// Begins to fetch what a scan comes to in the leaf after this one, of which so many nodes are
+    /// left: the leaf, its list of nodes, nodes and records, each when what leads to it is there.
+    fn prefetch_beyond(&mut self, left: usize, direction: Direction) {
+        if left > LEAF_AHEAD {
+            return;
+        }
+        let Some(page) = self.ahead else {
+            self.ahead = self.neighbour(direction);
+            if let Some(page) = self.ahead {
+                let begin = (&raw const *page).cast::<u8>();
+                prefetch(begin);
+                prefetch(begin.wrapping_add(CACHE_LINE));
+            }
+            return;
+        };
+        if left > LIST_AHEAD {
+            return;
+        }
+        let Page::Leaf(leaf) = page else { return };
+        let place = |step: usize| match direction {
+            Direction::Forward => Some(step),
+            Direction::Reverse => leaf.nodes.len().checked_sub(step + 1),
+        };
+        if left > NODES_AHEAD {
+            let ends = [0, NODES_AHEAD].into_iter().filter_map(place);
+            for node in ends.filter_map(|at| leaf.nodes.get(at)) {
+                prefetch((&raw const *node).cast());
+            }
+            return;
+        }
+        let node = place(NODES_AHEAD - left);
+        let record = RECORDS_AHEAD.checked_sub(left).and_then(place);
+        leaf.prefetch(node, record, self.guard);
+    }
+
+    /// The page beside this one, if it has the same parent.
+    fn neighbour(&self, direction: Direction) -> Option<&'g Page> {
+        let &(inner, child) = self.above.last()?;
+        let child = match direction {
+            Direction::Forward => child + 1,
+            Direction::Reverse => child.checked_sub(1)?,
+        };
+        inner.children.get(child).map(|cell| cell.load(self.guard))
     }
 
     /// Goes to before the first node of the next leaf that may hold something.
@@ -482,6 +542,7 @@ impl<'g> Cursor<'g> {
             match inner.child(child).load(self.guard) {
                 Page::Leaf(leaf) => {
                     self.leaf = leaf;
+                    self.ahead = None;
                     return;
                 }
                 Page::Inner(below) => (inner, child) = (below, pick(below)),
