@@ -19,10 +19,7 @@ use super::{
     probe::Probe,
     sorted_keys::{SortedKeys, SortedKeysBuilder},
 };
-use crate::engine::{
-    key::KeyRef,
-    prefetch::prefetch_lines,
-};
+use crate::engine::{key::KeyRef, prefetch::prefetch_lines};
 
 /// *Continues* of a block that begins with a key of its own.
 const NEW_KEY: u64 = u64::MAX;

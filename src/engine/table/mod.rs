@@ -15,7 +15,8 @@
 //! - Every byte is under a checksum that also covers where it is ([`frame`]). Opening reads the
 //!   footer and the properties alone; anything else is checked when it is read first ([`source`]).
 //!   What was damaged is an error that names the file and the offset, for those reads that touch it.
-//! - A reader that doesn't want to wait for the disk need not ([`ReadIo`]).
+//! - A reader that doesn't want to wait for the disk need not ([`ReadIo`]), but for the few blocks
+//!   that go from memory soon after they were seen there ([`source`]).
 //! - No length is believed that has not passed its checksum and its bounds, and no bytes, whatever
 //!   they are, make a reader panic.
 //!

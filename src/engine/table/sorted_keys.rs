@@ -147,7 +147,8 @@ impl<'a> SortedKeys<'a> {
     }
 
     /// How many keys are below the one that is looked for, or are that one where `counts` says so
-    /// of their place. What `counts` says yes to comes first. The outline may be empty. None if the bytes make no sense.
+    /// of their place. What `counts` says yes to comes first. The outline may be empty. None if the
+    /// bytes make no sense.
     #[inline]
     pub(super) fn count(
         &self,

@@ -11,6 +11,10 @@
 //! piece in sixteen is asked for all the same, so that it is found soon; after that a moment, for
 //! some minutes.
 //!
+//! A piece is summed when it is read first, and when it is read anew because it was gone. What goes
+//! and comes back while it is believed to be there is not: the system has fetched it then, as it
+//! fetches anything else that is mapped.
+//!
 //! Ticks come round after 255, so a piece that was looked at so long ago may be taken for one that
 //! was lately. Its reader then waits for the disk at most.
 
