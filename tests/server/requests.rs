@@ -52,6 +52,35 @@ fn ping_and_server_info() {
 }
 
 #[test]
+fn what_comes_at_once_costs_one_read_and_one_write_of_the_socket() {
+    let server = TestServer::start();
+    let mut peer = server.greet();
+    let mut count = |gets: u32, times: u64| {
+        let mut counts = Vec::new();
+        for times in [0, times] {
+            for _ in 0..times {
+                let frames: Vec<_> = (0..gets).map(|id| peer.encode(&get("k"), id)).collect();
+                peer.send_bytes(&frames.concat());
+                for _ in 0..gets {
+                    peer.receive();
+                }
+            }
+            let Response::ServerInfo(info) = peer.ask(&Request::ServerInfo) else {
+                panic!("no info")
+            };
+            let names = ["socket_reads", "socket_writes", "connection_waits"];
+            counts.push(names.map(|name| statistic(&info, name)));
+        }
+        let [reads, writes, waits] = [0, 1, 2].map(|at| counts[1][at] - counts[0][at]);
+        // Once more for the question itself.
+        assert_eq!((reads, writes), (times + 1, times + 1), "{gets} gets, {times} times");
+        assert!(waits <= 2 * (times + 1), "{waits} waits for {gets} gets, {times} times");
+    };
+    count(1, 100);
+    count(16, 50);
+}
+
+#[test]
 fn a_committed_value_is_read_at_its_version_and_not_before() {
     let server = TestServer::start();
     let mut peer = server.greet();
