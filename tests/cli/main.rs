@@ -9,6 +9,7 @@ mod bench_pictures;
 mod bench_redis;
 mod cluster_file;
 mod ephemeral;
+mod history;
 mod inspect;
 mod process;
 mod repair;

@@ -38,6 +38,10 @@ pub(crate) struct SingleArguments {
     /// Also write a page with plots, all in one file
     #[arg(long, value_name = "FILE.html")]
     pub(super) report: Option<PathBuf>,
+    /// Also record every transaction, for `plinth bench check` to say whether all were strictly
+    /// serializable
+    #[arg(long, value_name = "FILE")]
+    pub(super) history: Option<PathBuf>,
 }
 
 /// What is done instead of one measurement.

@@ -24,16 +24,21 @@ mod svg;
 mod target;
 mod workload;
 
-use std::io::{Write as _, stdout};
+use std::{
+    io::{Write as _, stdout},
+    path::Path,
+};
 
-use plinth_protocol::Error;
+use plinth_protocol::{Error, ErrorCode};
 
 pub use self::commands::Arguments;
 use self::{
     arguments::RunArguments,
     commands::{Command, SingleArguments, Task},
+    history::{FORMAT_VERSION, Header, RecorderThread},
     measurement::Measurement,
     target::{opened::Opened, place::Place},
+    workload::{Workload, ground::Ground},
 };
 use super::{Exit, complain, progress::usage_error, report_error};
 
@@ -52,7 +57,7 @@ pub fn run(arguments: Arguments) -> Exit {
 
 /// One measurement, told in every way that is asked for.
 fn run_single(arguments: SingleArguments) -> Exit {
-    let SingleArguments { run, place, json, hdr, report } = arguments;
+    let SingleArguments { run, place, json, hdr, report, history } = arguments;
     let target = match place.find() {
         Ok(target) => target,
         Err(error) => return report_error(&error),
@@ -60,7 +65,7 @@ fn run_single(arguments: SingleArguments) -> Exit {
     if let Err(reason) = run.check(&[&target]) {
         return usage_error(&reason);
     }
-    let measurement = match measure(run, target) {
+    let measurement = match measure(run, target, history.as_deref()) {
         Ok(measurement) => measurement,
         Err(error) => return report_error(&error),
     };
@@ -85,12 +90,43 @@ fn run_single(arguments: SingleArguments) -> Exit {
     }
 }
 
-/// Fills the database if that is asked for, and measures.
-fn measure(mut run: RunArguments, target: Place) -> Result<Measurement, Error> {
+/// Fills the database if that is asked for, and measures, with a history if there is a file for it.
+fn measure(
+    mut run: RunArguments,
+    target: Place,
+    history: Option<&Path>,
+) -> Result<Measurement, Error> {
     run.target = target;
     let opened = Opened::open(&run)?;
     let load_seconds = if run.load { Some(drive::fill(&run, &opened)?) } else { None };
-    let mut measurement = drive::measure(&run, &opened)?;
+    let recording = match history {
+        Some(path) => Some(RecorderThread::start(path, &history_header(&run)?)?),
+        None => None,
+    };
+    let measured = drive::measure(&run, &opened, recording.as_ref());
+    let recorded = recording.map_or(Ok(0), RecorderThread::finish);
+    let mut measurement = measured?;
+    recorded?;
     measurement.load_seconds = load_seconds;
     Ok(measurement)
+}
+
+/// What a history of this run is of.
+fn history_header(run: &RunArguments) -> Result<Header, Error> {
+    if let Workload::Single(single) = &run.workload {
+        let message = format!(
+            "--history records transactions, and '{single}' asks without: rmw, bank and strings \
+             like 'gu' are made of them"
+        );
+        return Err(Error::new(ErrorCode::UNSUPPORTED_OPERATION, message));
+    }
+    let has_room = Ground::new(run).values.have_room_for_numbers(run.key_size);
+    Ok(Header {
+        format_version: FORMAT_VERSION,
+        has_versions: matches!(run.target, Place::Plinth(_) | Place::Embedded(_)),
+        has_unique_values: has_room || run.workload == Workload::Bank,
+        workload: run.workload.to_string(),
+        target: run.target.to_string(),
+        seed: run.seed,
+    })
 }

@@ -51,7 +51,7 @@ fn text(history: &history::History, verdict: &Verdict) -> String {
         let _ = writeln!(text, "{name:<12} {value}");
     };
     let header = &history.header;
-    row("history", format!("{}: {} at {}", header.workload, header.server, header.target));
+    row("history", format!("{} at {}", header.workload, header.target));
     let [committed, conflicted, failed, unknown] = verdict.outcomes;
     row(
         "tries",

@@ -116,7 +116,6 @@ pub fn check(history: &History, checks: Checks) -> Verdict {
         "strictly_serializable": verdict.is_sound(),
         "workload": header.workload,
         "target": header.target,
-        "server": header.server,
         "checked_by_versions": verdict.by_versions,
         "checked_by_values": verdict.by_values,
         "transactions": history.transactions.len(),

@@ -100,7 +100,7 @@ fn turn(
 ) -> Result<Measurement, Error> {
     let mut run = arguments.run.clone();
     run.load &= number == 1;
-    let measurement = super::measure(run, target.clone())?;
+    let measurement = super::measure(run, target.clone(), None)?;
     if stderr().is_terminal() {
         let rate = grouped(measurement.ops_per_second);
         say(&[format!("round {number} of {}, {letter}: {rate} a second", arguments.rounds)]);

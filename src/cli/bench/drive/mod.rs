@@ -25,6 +25,7 @@ use self::{
 };
 use super::{
     arguments::RunArguments,
+    history::{RecorderThread, recorded::RecordedStore},
     measurement::{Latency, Measurement},
     target::{embedded, opened::Opened, plinth::Connection, redis, transact::Store},
     workload::{Workload, ground::Ground},
@@ -38,7 +39,11 @@ fn runtime() -> Result<tokio::runtime::Runtime, Error> {
 }
 
 /// Runs the workload, warm-up first.
-pub(crate) fn measure(arguments: &RunArguments, opened: &Opened) -> Result<Measurement, Error> {
+pub(crate) fn measure(
+    arguments: &RunArguments,
+    opened: &Opened,
+    recording: Option<&RecorderThread>,
+) -> Result<Measurement, Error> {
     let run = Arc::new(Run::new(arguments.threads));
     std::thread::scope(|scope| {
         let (ready_sender, ready) = mpsc::channel();
@@ -49,7 +54,7 @@ pub(crate) fn measure(arguments: &RunArguments, opened: &Opened) -> Result<Measu
             let (run, ready) = (&run, ready_sender.clone());
             threads.push(scope.spawn(move || {
                 if let Err(error) =
-                    work(arguments, opened, run, number as usize, connections, &ready)
+                    work(arguments, (opened, recording), run, number as usize, connections, &ready)
                 {
                     let _ = ready.send(Err(error));
                 }
@@ -75,11 +80,19 @@ pub(crate) fn measure(arguments: &RunArguments, opened: &Opened) -> Result<Measu
         run.end();
         let seconds = begun.elapsed().as_secs_f64();
         let client_cpu_seconds = cpu_seconds() - cpu_begun;
-        let (sum, series) = watch.end();
+        let (mut sum, series) = watch.end();
         for thread in threads {
             thread
                 .join()
                 .map_err(|_| Error::new(ErrorCode::INTERNAL_ERROR, "a worker thread panicked"))?;
+        }
+        // What went wrong at the very end counts as well.
+        for tally in run.tallies() {
+            let tally = tally.lock();
+            sum.errors += tally.errors;
+            if sum.first_error.is_none() {
+                sum.first_error.clone_from(&tally.first_error);
+            }
         }
         Ok(Measurement {
             workload: arguments.workload.to_string(),
@@ -114,7 +127,7 @@ fn cpu_seconds() -> f64 {
 /// A thread's part: opens its connections, says that it is ready, works until the run is over.
 fn work(
     arguments: &RunArguments,
-    opened: &Opened,
+    (opened, recording): (&Opened, Option<&RecorderThread>),
     run: &Arc<Run>,
     thread: usize,
     connections: Range<u32>,
@@ -161,16 +174,16 @@ fn work(
                 let (_, hello) = Connection::open(address).await?;
                 server = Some(String::from_utf8_lossy(&hello.server).into_owned());
                 let store = Database::connect(address).await?;
-                spawn(&mut workers, arguments, &store, run, tally, connections)?;
+                spawn(&mut workers, arguments, (&store, recording), run, tally, connections)?;
             }
             (_, Opened::Embedded(store)) => {
                 server = Some(embedded::SERVER.to_owned());
-                spawn(&mut workers, arguments, store, run, tally, connections)?;
+                spawn(&mut workers, arguments, (store, recording), run, tally, connections)?;
             }
             #[cfg(feature = "fdb")]
             (_, Opened::FoundationDb(library)) => {
                 server = Some(library.server().to_owned());
-                spawn(&mut workers, arguments, library, run, tally, connections)?;
+                spawn(&mut workers, arguments, (library, recording), run, tally, connections)?;
             }
         }
         let _ = ready.send(Ok(server));
@@ -179,8 +192,26 @@ fn work(
     })
 }
 
-/// Sets as many to work on transactions as there are connections, times the pipeline.
+/// Sets workers to work on transactions, which are recorded if that is asked for.
 fn spawn<S: Store>(
+    workers: &mut JoinSet<()>,
+    arguments: &RunArguments,
+    (store, recording): (&S, Option<&RecorderThread>),
+    run: &Arc<Run>,
+    tally: &Arc<SharedTally>,
+    connections: Range<u32>,
+) -> Result<(), Error> {
+    match recording {
+        Some(thread) => {
+            let store = RecordedStore::new(store.clone(), thread.recorder());
+            spawn_on(workers, arguments, &store, run, tally, connections)
+        }
+        None => spawn_on(workers, arguments, store, run, tally, connections),
+    }
+}
+
+/// Sets as many to work on transactions as there are connections, times the pipeline.
+fn spawn_on<S: Store>(
     workers: &mut JoinSet<()>,
     arguments: &RunArguments,
     store: &S,

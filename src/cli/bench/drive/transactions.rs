@@ -29,9 +29,23 @@ impl<S: Store> Worker<S> {
                 Ok(()) => self.tally.lock().complete(1, begun.elapsed()),
                 Err(error) => {
                     self.tally.lock().fail(error);
-                    break;
+                    return;
                 }
             }
+        }
+        if let Err(error) = self.finish().await {
+            self.tally.lock().fail(error);
+        }
+    }
+
+    /// The last look, as often as it takes to be answered.
+    async fn finish(&self) -> Result<(), Error> {
+        let mut transaction = self.store.begin();
+        loop {
+            let Err(error) = self.script.finish(&mut transaction, &self.ground).await else {
+                return Ok(());
+            };
+            transaction.on_error(error).await?;
         }
     }
 

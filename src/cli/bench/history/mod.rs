@@ -16,6 +16,7 @@
 mod format;
 mod read;
 mod record;
+pub(super) mod recorded;
 #[cfg(test)]
 mod tests;
 
@@ -51,9 +52,6 @@ pub struct Header {
     /// Where.
     #[serde(default)]
     pub target: String,
-    /// Who answered.
-    #[serde(default)]
-    pub server: String,
     /// Which random keys.
     #[serde(default)]
     pub seed: u64,

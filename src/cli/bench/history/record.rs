@@ -8,7 +8,11 @@ use std::{
     fs::File,
     io::{BufWriter, Write},
     path::{Path, PathBuf},
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
     thread::{self, JoinHandle},
     time::Instant,
 };
@@ -32,31 +36,43 @@ pub struct RecorderThread {
     path: PathBuf,
     sender: SyncSender<Vec<Transaction>>,
     thread: JoinHandle<std::io::Result<u64>>,
+    shared: Arc<Shared>,
+}
+
+/// What all recorders of a history have in common.
+#[derive(Debug)]
+struct Shared {
     started: Instant,
+    clients: AtomicU32,
+    /// The next number for a value. It begins at random, so that no other run has the same.
+    values: AtomicU64,
 }
 
 impl RecorderThread {
-    /// Creates the file, which must not be there yet or be replaceable, and begins.
+    /// Creates the file, in the place of one that is there, and begins.
     pub fn start(path: &Path, header: &Header) -> Result<Self, Error> {
         let failed = |error: &std::io::Error| cannot_write(path, error);
         let file = File::create(path).map_err(|error| failed(&error))?;
         let (sender, receiver) = sync_channel(BATCHES_MAX);
+        let first_value = getrandom::u64().map_err(|error| {
+            Error::new(ErrorCode::INTERNAL_ERROR, format!("there is no random number: {error}"))
+        })?;
+        let shared = Arc::new(Shared {
+            started: Instant::now(),
+            clients: AtomicU32::new(0),
+            values: AtomicU64::new(first_value),
+        });
         let header = header.clone();
         let thread = thread::Builder::new()
             .name("history".to_owned())
             .spawn(move || write(BufWriter::with_capacity(1 << 20, file), &header, &receiver))
             .map_err(|error| failed(&error))?;
-        Ok(Self { path: path.to_owned(), sender, thread, started: Instant::now() })
+        Ok(Self { path: path.to_owned(), sender, thread, shared })
     }
 
     /// A recorder for a client.
     pub fn recorder(&self) -> Recorder {
-        Recorder {
-            sender: self.sender.clone(),
-            batch: Vec::new(),
-            weight: 0,
-            started: self.started,
-        }
+        Recorder::new(self.sender.clone(), Arc::clone(&self.shared))
     }
 
     /// Ends the file once all recorders are gone; tells how many transactions are in it.
@@ -105,25 +121,39 @@ fn write(
 #[derive(Debug)]
 pub struct Recorder {
     sender: SyncSender<Vec<Transaction>>,
+    shared: Arc<Shared>,
+    client: u32,
+    /// How many tries it has noted.
+    tries: u64,
     batch: Vec<Transaction>,
     weight: usize,
-    started: Instant,
 }
 
 impl Recorder {
+    fn new(sender: SyncSender<Vec<Transaction>>, shared: Arc<Shared>) -> Self {
+        let client = shared.clients.fetch_add(1, Ordering::Relaxed);
+        Self { sender, shared, client, tries: 0, batch: Vec::new(), weight: 0 }
+    }
+
+    /// A recorder for another client.
+    pub fn another(&self) -> Self {
+        Self::new(self.sender.clone(), Arc::clone(&self.shared))
+    }
+
     /// Nanoseconds since the recording began, which is what a history's times are.
     pub fn now(&self) -> u64 {
-        self.nanos(Instant::now())
+        u64::try_from(self.shared.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// A moment as a history has it.
-    pub fn nanos(&self, moment: Instant) -> u64 {
-        let since = moment.saturating_duration_since(self.started).as_nanos();
-        u64::try_from(since).unwrap_or(u64::MAX)
+    /// A number that no other value has.
+    pub fn next_value(&self) -> u64 {
+        self.shared.values.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Notes a try of a transaction.
-    pub fn record(&mut self, transaction: Transaction) {
+    /// Notes a try of a transaction, as the client's next.
+    pub fn record(&mut self, mut transaction: Transaction) {
+        (transaction.client, transaction.number) = (self.client, self.tries);
+        self.tries += 1;
         let weigh = |op: &Op| match op {
             Op::Range { rows, .. } => rows.len() + 1,
             _ => 1,

@@ -9,5 +9,5 @@ pub(crate) use self::{
     name::{KEY_SIZE_MAX, KEY_SIZE_MIN, Keys},
     random::Random,
     sizes::Sizes,
-    value::Values,
+    value::{NUMBER_BYTES, Values},
 };

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use plinth_client::{Backend, Database, Error, RangeRead, StreamingMode, Transaction};
+use plinth_protocol::Versionstamp;
 
 /// Where transactions begin.
 pub(crate) trait Store: Clone + Send + Sync + 'static {
@@ -37,6 +38,9 @@ pub(crate) struct Span<'a> {
 /// A transaction. After an error nothing but [`Transact::on_error`] and [`Transact::reset`] is of
 /// use.
 pub(crate) trait Transact: Send + 'static {
+    /// Whether it tells the order of commits: the read version, and the versionstamp of a commit.
+    const STATES_VERSIONS: bool = false;
+
     /// Reads a key.
     fn get(
         &mut self,
@@ -66,6 +70,13 @@ pub(crate) trait Transact: Send + 'static {
     /// Makes it happen; answers at which version, if anything was written.
     fn commit(&mut self) -> impl Future<Output = Result<Option<u64>, Error>> + Send;
 
+    /// Makes it happen; answers with which versionstamp, if anything was written and it is told.
+    fn commit_stamped(
+        &mut self,
+    ) -> impl Future<Output = Result<Option<Versionstamp>, Error>> + Send {
+        async { self.commit().await.map(|_| None) }
+    }
+
     /// Waits as long as the error asks for and begins anew; the error again if there is no use.
     fn on_error(&mut self, error: Error) -> impl Future<Output = Result<(), Error>> + Send;
 
@@ -82,6 +93,8 @@ impl<B: Backend> Store for Database<B> {
 }
 
 impl<B: Backend> Transact for Transaction<B> {
+    const STATES_VERSIONS: bool = true;
+
     async fn get(&mut self, key: &[u8], isolation: Isolation) -> Result<Option<Bytes>, Error> {
         let key = Bytes::copy_from_slice(key);
         match isolation {
@@ -140,6 +153,14 @@ impl<B: Backend> Transact for Transaction<B> {
 
     async fn commit(&mut self) -> Result<Option<u64>, Error> {
         Ok(Self::commit(self).await?.map(|version| version.0))
+    }
+
+    async fn commit_stamped(&mut self) -> Result<Option<Versionstamp>, Error> {
+        let stamp = self.get_versionstamp();
+        match Self::commit(self).await? {
+            Some(_) => stamp.await.map(Some),
+            None => Ok(None),
+        }
     }
 
     async fn on_error(&mut self, error: Error) -> Result<(), Error> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::bank::Bank;
 use crate::cli::bench::{
     arguments::RunArguments,
     keys::{Keys, Random, Values},
@@ -14,6 +15,8 @@ pub(crate) struct Ground {
     pub(crate) keys: Keys,
     /// How values look.
     pub(crate) values: Arc<Values>,
+    /// The accounts, which are keys of their own.
+    pub(crate) bank: Arc<Bank>,
     /// How many keys there are.
     key_count: u64,
 }
@@ -24,6 +27,7 @@ impl Ground {
         Self {
             keys: Keys::new(arguments.key_size),
             values: Arc::new(Values::new(arguments.value_size)),
+            bank: Arc::new(Bank::new(arguments.keys, arguments.value_size.most())),
             key_count: arguments.keys,
         }
     }

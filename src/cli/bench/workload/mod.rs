@@ -3,6 +3,7 @@
 //! [`single`] requests go through a pipelined connection where the target has one. All else is a
 //! [`script`]: a transaction that is drawn, attempted and, if it conflicts, attempted again.
 
+pub(crate) mod bank;
 pub(crate) mod ground;
 pub(crate) mod mako;
 pub(crate) mod script;
@@ -23,6 +24,8 @@ pub(crate) enum Workload {
     Single(Single),
     /// Read a key and write it, in a transaction.
     Rmw,
+    /// Transfers between accounts, whose sum never changes.
+    Bank,
     /// Transactions as the string says.
     Mako(Mako),
 }
@@ -38,6 +41,7 @@ impl Workload {
             Self::Single(Single::Scan) => mako(Op::GetRange, 1, rows),
             Self::Single(Single::BatchGet) => mako(Op::Get, batch, 1),
             Self::Rmw => Some(Script::Rmw),
+            Self::Bank => Some(Script::Bank),
             Self::Mako(mako) => Some(Script::Mako(mako.clone())),
         }
     }
@@ -48,6 +52,7 @@ impl fmt::Display for Workload {
         match self {
             Self::Single(single) => single.fmt(f),
             Self::Rmw => f.write_str("rmw"),
+            Self::Bank => f.write_str("bank"),
             Self::Mako(mako) => mako.fmt(f),
         }
     }
@@ -62,6 +67,9 @@ impl FromStr for Workload {
         }
         if text == "rmw" {
             return Ok(Self::Rmw);
+        }
+        if text == "bank" {
+            return Ok(Self::Bank);
         }
         text.parse().map(Self::Mako).map_err(|reason| {
             format!(
@@ -78,7 +86,8 @@ mod tests {
 
     #[test]
     fn workloads_are_told_by_their_names() {
-        for name in ["ping", "get", "set", "scan", "batch-get", "rmw", "g18ui", "gr10:100"] {
+        for name in ["ping", "get", "set", "scan", "batch-get", "rmw", "bank", "g18ui", "gr10:100"]
+        {
             assert_eq!(name.parse::<Workload>().unwrap().to_string(), name);
         }
         let told = "gets".parse::<Workload>().unwrap_err();

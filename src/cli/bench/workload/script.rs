@@ -19,6 +19,8 @@ use crate::cli::bench::{
 pub(crate) enum Script {
     /// Reads a key and writes it.
     Rmw,
+    /// Transfers money, or adds it up.
+    Bank,
     /// As a string says.
     Mako(Mako),
 }
@@ -44,9 +46,22 @@ impl Script {
                 attempt.update().await?;
                 attempt.transaction.commit().await?;
             }
+            Self::Bank => ground.bank.attempt(attempt.transaction, attempt.random).await?,
             Self::Mako(mako) => attempt.mako(mako).await?,
         }
         Ok(attempt.found)
+    }
+
+    /// What is looked at once more before a worker goes home: whether the bank's money is all there.
+    pub(crate) async fn finish<T: Transact>(
+        &self,
+        transaction: &mut T,
+        ground: &Ground,
+    ) -> Result<(), Error> {
+        match self {
+            Self::Bank => ground.bank.audit(transaction).await,
+            Self::Rmw | Self::Mako(_) => Ok(()),
+        }
     }
 }
 
