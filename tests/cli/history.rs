@@ -22,7 +22,7 @@ fn assert_sound(verdict: &Value) {
     assert_eq!(verdict["violations"], serde_json::json!([]), "{verdict}");
     assert_eq!(verdict["checked_by_versions"], true, "{verdict}");
     assert_eq!(verdict["checked_by_values"], true, "{verdict}");
-    assert!(verdict["committed"].as_u64().unwrap() > 100, "{verdict}");
+    assert!(verdict["committed"].as_u64().unwrap() > 0, "{verdict}");
 }
 
 #[test]
