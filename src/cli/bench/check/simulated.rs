@@ -274,7 +274,7 @@ proptest! {
 }
 
 /// How many runs each fault is given.
-const RUNS: u64 = 40;
+const RUNS: u64 = 100;
 
 /// In how many runs a fault is found, by versions and by values.
 fn catches(fault: Fault) -> [usize; 2] {
