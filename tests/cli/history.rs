@@ -1,6 +1,6 @@
 //! `plinth bench … --history FILE`, and `plinth bench check FILE`.
 
-use std::{path::Path, process::Stdio, thread, time::Duration};
+use std::{fmt::Write as _, path::Path, process::Stdio, thread, time::Duration};
 
 use serde_json::Value;
 
@@ -160,7 +160,8 @@ fn a_violation_is_an_exit_of_its_own_and_explained() {
     let mut file = String::new();
     for line in lines {
         checksum.update(line.as_bytes());
-        file.push_str(&format!("{line},\"crc\":\"{:08x}\"}}\n", checksum.clone().finalize()));
+        let checksum = checksum.clone().finalize();
+        writeln!(file, "{line},\"crc\":\"{checksum:08x}\"}}").unwrap();
     }
     std::fs::write(&history, file).unwrap();
     for more in [&[][..], &["--no-versions"]] {
