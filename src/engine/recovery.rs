@@ -34,6 +34,10 @@ use super::{
 };
 use crate::sync::Ordering;
 
+/// The version of a database that nobody has written to. Not zero: in requests that means "none", and
+/// a commit that read at it would be taken for one that read nothing.
+const FIRST: Version = Version(1);
+
 /// How many transactions are replayed between two looks at what the store can forget.
 const REPLAY_STRIDE: usize = 4096;
 
@@ -364,7 +368,7 @@ impl<'a> Replay<'a> {
 
     /// The version to go on after, and the ceiling to make durable before that.
     fn finish(&self, options: &EngineOptions) -> Result<(Version, Version), OpenError> {
-        let last = self.newest.max(self.ceiling);
+        let last = self.newest.max(self.ceiling).max(FIRST);
         let ahead = ceiling_ahead(options);
         let ceiling = Version(last.0.saturating_add(ahead).min(Version::MAX.0));
         if ceiling.0 - last.0 < ahead {

@@ -24,6 +24,17 @@ fn versions_follow_the_clock_also_when_idle() {
 }
 
 #[test]
+fn a_new_database_has_a_version_that_can_be_read_at() {
+    let bench = Bench::new();
+    let engine = bench.open();
+    let read_version = engine.read_version();
+    assert!(read_version > Version::ZERO, "zero means none in a request");
+    blind().set("a", "1").version(&engine);
+    let late = at(read_version).reads_key("a").set("a", "2").commit(&engine);
+    assert!(matches!(late, Ok(CommitResult::Conflicted { .. })), "{late:?}");
+}
+
+#[test]
 fn the_read_version_does_not_move_past_a_commit_in_flight() {
     let bench = Bench::new();
     let engine = bench.open();
