@@ -24,7 +24,7 @@ use super::{
     jobs::Jobs,
     mailbox::{Event, Mailbox},
     relay::Relay,
-    statistics::{Counts, Statistics, Tally},
+    statistics::{Counts, Statistics, Tally, cpu_us},
     text::Allowance,
 };
 use crate::{aside::Aside, embedded::EngineBackend, engine::Engine};
@@ -236,6 +236,7 @@ impl ServerContext {
             ("transactions_held_bytes", held.bytes),
             ("transactions_expired", held.expired),
             ("jobs_running", self.jobs.running()),
+            ("cpu_us", cpu_us()),
         ];
         ServerInfo {
             server_version: Bytes::from_static(env!("CARGO_PKG_VERSION").as_bytes()),

@@ -3,12 +3,21 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use rustix::time::{ClockId, clock_gettime};
+
 /// Connections since the start, and those there are now.
 #[derive(Debug, Default)]
 pub(super) struct Statistics {
     pub(super) opened: AtomicU64,
     pub(super) refused: AtomicU64,
     pub(super) open: AtomicU64,
+}
+
+/// What this process has used of the processors, in microseconds.
+pub(super) fn cpu_us() -> u64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    let part = |part: i64| u64::try_from(part).unwrap_or_default();
+    part(time.tv_sec) * 1_000_000 + part(time.tv_nsec) / 1_000
 }
 
 /// What one connection has counted since it last showed it to others.

@@ -1,12 +1,21 @@
 //! What a run is told on the command line.
 
 use super::{
-    keys::{KEY_SIZE_MAX, KEY_SIZE_MIN, Keys, Random, Sizes},
+    keys::{Distribution, KEY_SIZE_MAX, KEY_SIZE_MIN, Keys, Random, Sizes},
     measurement::Settings,
     target::place::Place,
     workload::Workload,
 };
 use crate::cli::settings::DurabilitySetting;
+
+/// How long is measured, unless told otherwise.
+const SECONDS_DEFAULT: f64 = 10.0;
+
+/// How long is measured at most.
+const SECONDS_MAX: f64 = 1e6;
+
+/// How long is run before, unless told otherwise.
+const WARM_UP_DEFAULT: f64 = 1.0;
 
 /// One run.
 #[derive(Clone, Debug, clap::Args)]
@@ -27,6 +36,10 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "COUNT", default_value_t = 100_000,
           value_parser = clap::value_parser!(u64).range(1..=1_000_000_000_000))]
     pub(super) keys: u64,
+    /// Which keys are picked how often: uniform, zipfian (0.99, the frequent ones scattered), latest,
+    /// or hot:20:80 for 80 % of the operations on 20 % of the keys; the workload's own if not given.
+    #[arg(long, value_name = "DISTRIBUTION")]
+    pub(super) distribution: Option<Distribution>,
     /// How many bytes a key has.
     #[arg(long, value_name = "BYTES", default_value_t = 16, value_parser = parse_key_size)]
     pub(super) key_size: usize,
@@ -41,12 +54,22 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "COUNT", default_value_t = 10,
           value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub(super) batch: u32,
-    /// How long to measure.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = parse_seconds)]
-    pub(super) seconds: f64,
-    /// How long to run before measuring.
-    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = parse_seconds)]
-    pub(super) warm_up: f64,
+    /// How long to measure: 10 unless --count is given.
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    pub(super) seconds: Option<f64>,
+    /// How many operations to measure, from the first on, without warm-up; --seconds is an end to
+    /// them too if it is given.
+    #[arg(long, value_name = "OPERATIONS", conflicts_with = "warm_up",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) count: Option<u64>,
+    /// How many operations a second to begin, whatever becomes of them; without it, each follows on
+    /// the end of another. Latency counts from when an operation was due, so that a stall shows in
+    /// all that it would have delayed.
+    #[arg(long, value_name = "OPERATIONS", value_parser = parse_rate)]
+    pub(super) rate: Option<f64>,
+    /// How long to run before measuring: 1 unless --count is given.
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    pub(super) warm_up: Option<f64>,
     /// Write all keys first.
     #[arg(long)]
     pub(super) load: bool,
@@ -82,6 +105,25 @@ impl RunArguments {
         Ok(())
     }
 
+    /// Which keys are picked how often.
+    pub(super) fn distribution(&self) -> Distribution {
+        self.distribution.unwrap_or_else(|| self.workload.distribution())
+    }
+
+    /// How long to run before measuring.
+    pub(super) fn warm_up(&self) -> f64 {
+        match self.count {
+            Some(_) => 0.0,
+            None => self.warm_up.unwrap_or(WARM_UP_DEFAULT),
+        }
+    }
+
+    /// How long to measure at most.
+    pub(super) fn seconds(&self) -> f64 {
+        let otherwise = if self.count.is_some() { SECONDS_MAX } else { SECONDS_DEFAULT };
+        self.seconds.unwrap_or(otherwise)
+    }
+
     /// The same, as the measurement tells it.
     pub(super) fn settings(&self) -> Settings {
         Settings {
@@ -91,10 +133,11 @@ impl RunArguments {
             keys: self.keys,
             key_size: self.key_size,
             value_size: self.value_size,
-            distribution: "uniform".to_owned(),
-            rate: None,
-            warm_up: self.warm_up,
-            seconds_wanted: self.seconds,
+            distribution: self.distribution().to_string(),
+            rate: self.rate,
+            warm_up: self.warm_up(),
+            seconds_wanted: self.seconds(),
+            count: self.count,
             seed: self.seed,
         }
     }
@@ -124,6 +167,10 @@ fn parse_key_size(text: &str) -> Result<usize, String> {
     parse_between(text, [KEY_SIZE_MIN, KEY_SIZE_MAX])
 }
 
+fn parse_rate(text: &str) -> Result<f64, String> {
+    parse_between(text, [0.001, 1e8])
+}
+
 fn parse_seconds(text: &str) -> Result<f64, String> {
-    parse_between(text, [0.0, 1e6])
+    parse_between(text, [0.0, SECONDS_MAX])
 }

@@ -6,6 +6,25 @@ use clap::{ArgMatches, FromArgMatches, Subcommand};
 
 use super::{arguments::RunArguments, check, compare, plot, target::place::PlaceArguments};
 
+const WORKLOADS: &str = "\
+Workloads:
+  ping          nothing but the round trip
+  get           read a key
+  set           write a key, in a transaction of its own
+  scan          read --rows rows in order
+  batch-get     read --batch keys at once
+  rmw           read a key and write it, in a transaction
+  hot           the same, always the same key
+  bank          transfers between accounts, whose sum must stay the same
+  ycsb-a … -f   the core workloads of YCSB, an operation a transaction
+  g18ui         18 gets, an update and an insert in a transaction: any string of
+                FoundationDB's mako, made of g gr sg sgr u i ir o c cr sc scr grv,
+                each with a count, ranges with a length: gr10:100
+
+Fill the database once with --load before you measure what reads. For throughput
+leave --rate away: every connection keeps its pipeline full. For latency set
+--rate well below what that reaches.";
+
 /// Everything that comes after `plinth bench`.
 #[derive(Clone, Debug)]
 pub struct Arguments(pub(super) Task);
@@ -18,9 +37,6 @@ pub(crate) enum Task {
 }
 
 /// Measure how fast a server is.
-///
-/// Keys are `key:` and twelve digits, picked evenly at random. Fill the database once with --load
-/// before you measure `get` or `rmw`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct SingleArguments {
     /// What to run.
@@ -29,6 +45,10 @@ pub(crate) struct SingleArguments {
     /// Whom to measure.
     #[command(flatten)]
     pub(super) place: PlaceArguments,
+    /// Find the rate up to which latency stays low: measure what can be reached, then at rates from
+    /// a tenth of that on, each as long as --seconds
+    #[arg(long, conflicts_with_all = ["rate", "count", "hdr", "report", "history"])]
+    pub(super) sweep: bool,
     /// Print one JSON object instead of a table.
     #[arg(long)]
     pub(super) json: bool,
@@ -57,6 +77,8 @@ pub(crate) enum Command {
 impl clap::Args for Arguments {
     fn augment_args(command: clap::Command) -> clap::Command {
         Command::augment_subcommands(SingleArguments::augment_args(command))
+            .about("Measure how fast a server is")
+            .after_help(WORKLOADS)
             .args_conflicts_with_subcommands(true)
             .subcommand_negates_reqs(true)
     }

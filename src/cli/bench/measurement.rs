@@ -36,6 +36,9 @@ pub(crate) struct Measurement {
     pub(crate) first_error: Option<String>,
     /// Transactions that conflicted with others. Those that are tried again count each time.
     pub(crate) conflicts: u64,
+    /// Operations that were due at the run's rate and not begun by its end: it couldn't keep up.
+    #[serde(default)]
+    pub(crate) unsent: u64,
     /// Reads that found nothing.
     pub(crate) misses: u64,
     /// How long operations took.
@@ -87,6 +90,9 @@ pub(crate) struct Settings {
     pub(crate) warm_up: f64,
     /// Seconds to measure.
     pub(crate) seconds_wanted: f64,
+    /// Operations to measure, if they are counted.
+    #[serde(default)]
+    pub(crate) count: Option<u64>,
     /// Of the random numbers.
     pub(crate) seed: u64,
 }

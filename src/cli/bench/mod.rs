@@ -1,11 +1,15 @@
 //! `plinth bench`: how fast is a server?
 //!
 //! Closed loop: every connection keeps its pipeline full, and a latency is the time from the write
-//! of a pipeline to the read of an answer, as `redis-benchmark` has it. `get`, `set` and `ping` are
-//! single requests, written and read by [`raw`] without the native client, whose conveniences cost
-//! more than a fast server; `rmw` is a real read-modify-write transaction of the native client, with
-//! its conflicts and retries. A `set` is a transaction of its own, a blind write. Every value read
-//! is checked against its key.
+//! of a pipeline to the read of an answer, as `redis-benchmark` has it. Open loop, at a rate: a
+//! latency is the time from when an operation was due. `get`, `set`, `ping`, `scan` and `batch-get`
+//! are single requests, without the native client, whose conveniences cost more than a fast server;
+//! all else are real transactions, with their conflicts and retries. A `set` is a transaction of its
+//! own, a blind write. Every value read is checked against its key.
+//!
+//! `arguments` say what to do, [`workload`] is what is asked, of the keys and values of [`keys`],
+//! [`drive`] does it, [`target`] is whom; what was found is a [`measurement`], which [`report`]
+//! tells.
 //!
 //! Each thread has a runtime of its own and its share of the connections; one, the default, is
 //! fairest beside a server on a small machine, and what `redis-benchmark` uses.
@@ -21,6 +25,7 @@ mod measurement;
 mod plot;
 mod report;
 mod svg;
+mod sweep;
 mod target;
 mod workload;
 
@@ -57,13 +62,23 @@ pub fn run(arguments: Arguments) -> Exit {
 
 /// One measurement, told in every way that is asked for.
 fn run_single(arguments: SingleArguments) -> Exit {
-    let SingleArguments { run, place, json, hdr, report, history } = arguments;
+    let SingleArguments { run, place, sweep, json, hdr, report, history } = arguments;
     let target = match place.find() {
         Ok(target) => target,
         Err(error) => return report_error(&error),
     };
     if let Err(reason) = run.check(&[&target]) {
         return usage_error(&reason);
+    }
+    if sweep {
+        return match sweep::run(run, target, json) {
+            Ok(None) => Exit::Success,
+            Ok(Some(error)) => {
+                complain(&error);
+                Exit::Failure
+            }
+            Err(error) => report_error(&error),
+        };
     }
     let measurement = match measure(run, target, history.as_deref()) {
         Ok(measurement) => measurement,

@@ -1,34 +1,29 @@
 //! How the load is put on: filling, warming up, measuring.
 
+mod crew;
 mod fill;
+mod pace;
 mod series;
 mod single;
 mod tally;
 mod transactions;
 
 use std::{
-    ops::Range,
     sync::{Arc, mpsc},
     thread::ScopedJoinHandle,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use plinth_client::Database;
 use plinth_protocol::{Error, ErrorCode};
 use rustix::time::{ClockId, clock_gettime};
-use tokio::task::JoinSet;
 
 pub(crate) use self::fill::fill;
-use self::{
-    series::Watch,
-    tally::{Run, SharedTally},
-};
+use self::{crew::Crew, series::Watch, tally::Run};
 use super::{
     arguments::RunArguments,
-    history::{RecorderThread, recorded::RecordedStore},
+    history::RecorderThread,
     measurement::{Latency, Measurement},
-    target::{embedded, opened::Opened, plinth::Connection, redis, transact::Store},
-    workload::{Workload, ground::Ground},
+    target::{opened::Opened, witness::Witness},
 };
 use crate::cli::progress::{error_text, float};
 
@@ -44,18 +39,17 @@ pub(crate) fn measure(
     opened: &Opened,
     recording: Option<&RecorderThread>,
 ) -> Result<Measurement, Error> {
-    let run = Arc::new(Run::new(arguments.threads));
+    let run = Arc::new(Run::new(arguments.threads, arguments.count));
+    let crew = Crew::new(arguments, opened, &run, recording)?;
+    let aside = runtime()?;
+    let mut witness = aside.block_on(Witness::open(opened))?;
     std::thread::scope(|scope| {
         let (ready_sender, ready) = mpsc::channel();
         let mut threads = Vec::new();
         for number in 0..arguments.threads {
-            let share = |part: u32| arguments.connections * part / arguments.threads;
-            let connections = share(number)..share(number + 1);
-            let (run, ready) = (&run, ready_sender.clone());
+            let (crew, ready) = (&crew, ready_sender.clone());
             threads.push(scope.spawn(move || {
-                if let Err(error) =
-                    work(arguments, (opened, recording), run, number as usize, connections, &ready)
-                {
+                if let Err(error) = crew.work(number, &ready) {
                     let _ = ready.send(Err(error));
                 }
             }));
@@ -73,27 +67,24 @@ pub(crate) fn measure(
             }
         }
         let is_idle = || threads.iter().all(ScopedJoinHandle::is_finished);
-        let mut watch = Watch::new(&run, &is_idle);
-        watch.warm_up(arguments.warm_up);
+        let mut watch = Watch::new(&run);
+        run.begin();
+        if arguments.warm_up() > 0.0 {
+            watch.warm_up(arguments.warm_up(), is_idle);
+        }
+        let server_cpu_begun = aside.block_on(witness.cpu_seconds());
         let (begun, cpu_begun) = (Instant::now(), cpu_seconds());
-        watch.measure(arguments.seconds);
+        watch.measure(arguments.seconds(), is_idle);
         run.end();
         let seconds = begun.elapsed().as_secs_f64();
         let client_cpu_seconds = cpu_seconds() - cpu_begun;
-        let (mut sum, series) = watch.end();
+        let server_cpu_end = aside.block_on(witness.cpu_seconds());
         for thread in threads {
             thread
                 .join()
                 .map_err(|_| Error::new(ErrorCode::INTERNAL_ERROR, "a worker thread panicked"))?;
         }
-        // What went wrong at the very end counts as well.
-        for tally in run.tallies() {
-            let tally = tally.lock();
-            sum.errors += tally.errors;
-            if sum.first_error.is_none() {
-                sum.first_error.clone_from(&tally.first_error);
-            }
-        }
+        let (sum, series) = watch.end(arguments.rate.is_some());
         Ok(Measurement {
             workload: arguments.workload.to_string(),
             target: arguments.target.to_string(),
@@ -103,6 +94,7 @@ pub(crate) fn measure(
             load_seconds: None,
             operations: sum.operations,
             ops_per_second: float(sum.operations) / seconds.max(f64::MIN_POSITIVE),
+            unsent: sum.unsent,
             errors: sum.errors,
             first_error: sum.first_error.as_ref().map(error_text),
             conflicts: sum.conflicts,
@@ -110,7 +102,9 @@ pub(crate) fn measure(
             latency_us: Latency::of(&sum.latency),
             series,
             client_cpu_seconds,
-            server_cpu_seconds: None,
+            server_cpu_seconds: server_cpu_begun
+                .zip(server_cpu_end)
+                .map(|(begin, end)| end - begin),
             histogram: Some(sum.latency),
         })
     })
@@ -121,119 +115,5 @@ fn cpu_seconds() -> f64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
     let nanos = u32::try_from(time.tv_nsec).unwrap_or_default();
-    std::time::Duration::new(seconds, nanos).as_secs_f64()
-}
-
-/// A thread's part: opens its connections, says that it is ready, works until the run is over.
-fn work(
-    arguments: &RunArguments,
-    (opened, recording): (&Opened, Option<&RecorderThread>),
-    run: &Arc<Run>,
-    thread: usize,
-    connections: Range<u32>,
-    ready: &mpsc::Sender<Result<Option<String>, Error>>,
-) -> Result<(), Error> {
-    let Some(tally) = run.tallies().get(thread) else { return Ok(()) };
-    let ground = Ground::new(arguments);
-    runtime()?.block_on(async {
-        let mut workers = JoinSet::new();
-        let mut server = None;
-        match (&arguments.workload, opened) {
-            (Workload::Single(single), Opened::Plinth(address)) => {
-                for number in connections {
-                    let (pipe, hello) = Connection::open(address).await?;
-                    server = Some(String::from_utf8_lossy(&hello.server).into_owned());
-                    let pipe = (pipe, number.into());
-                    let worker = single::Worker::new(arguments, *single, &ground, pipe, tally);
-                    workers.spawn(worker.work(Arc::clone(run)));
-                }
-            }
-            (Workload::Single(single), Opened::Embedded(database)) => {
-                server = Some(embedded::SERVER.to_owned());
-                for number in connections {
-                    let pipe = embedded::Connection::new(database.backend().engine());
-                    let pipe = (pipe, number.into());
-                    let worker = single::Worker::new(arguments, *single, &ground, pipe, tally);
-                    workers.spawn(worker.work(Arc::clone(run)));
-                }
-            }
-            (Workload::Single(single), Opened::Redis(address)) => {
-                for number in connections {
-                    let mut pipe = redis::Connection::open(address).await?;
-                    if server.is_none() {
-                        server = Some(pipe.server().await?);
-                    }
-                    let pipe = (pipe, number.into());
-                    let worker = single::Worker::new(arguments, *single, &ground, pipe, tally);
-                    workers.spawn(worker.work(Arc::clone(run)));
-                }
-            }
-            // Refused when it was opened.
-            (_, Opened::Redis(_)) => {}
-            (_, Opened::Plinth(address)) => {
-                let (_, hello) = Connection::open(address).await?;
-                server = Some(String::from_utf8_lossy(&hello.server).into_owned());
-                let store = Database::connect(address).await?;
-                spawn(&mut workers, arguments, (&store, recording), run, tally, connections)?;
-            }
-            (_, Opened::Embedded(store)) => {
-                server = Some(embedded::SERVER.to_owned());
-                spawn(&mut workers, arguments, (store, recording), run, tally, connections)?;
-            }
-            #[cfg(feature = "fdb")]
-            (_, Opened::FoundationDb(library)) => {
-                server = Some(library.server().to_owned());
-                spawn(&mut workers, arguments, (library, recording), run, tally, connections)?;
-            }
-        }
-        let _ = ready.send(Ok(server));
-        workers.join_all().await;
-        Ok(())
-    })
-}
-
-/// Sets workers to work on transactions, which are recorded if that is asked for.
-fn spawn<S: Store>(
-    workers: &mut JoinSet<()>,
-    arguments: &RunArguments,
-    (store, recording): (&S, Option<&RecorderThread>),
-    run: &Arc<Run>,
-    tally: &Arc<SharedTally>,
-    connections: Range<u32>,
-) -> Result<(), Error> {
-    match recording {
-        Some(thread) => {
-            let store = RecordedStore::new(store.clone(), thread.recorder());
-            spawn_on(workers, arguments, &store, run, tally, connections)
-        }
-        None => spawn_on(workers, arguments, store, run, tally, connections),
-    }
-}
-
-/// Sets as many to work on transactions as there are connections, times the pipeline.
-fn spawn_on<S: Store>(
-    workers: &mut JoinSet<()>,
-    arguments: &RunArguments,
-    store: &S,
-    run: &Arc<Run>,
-    tally: &Arc<SharedTally>,
-    connections: Range<u32>,
-) -> Result<(), Error> {
-    let script = arguments.workload.script(arguments.batch, arguments.rows).ok_or_else(|| {
-        arguments.target.cannot(&arguments.workload.to_string(), "it has no connection to ask")
-    })?;
-    let (script, ground) = (Arc::new(script), Ground::new(arguments));
-    for number in connections {
-        for depth in 0..arguments.pipeline as u64 {
-            let worker = transactions::Worker {
-                store: store.clone(),
-                script: Arc::clone(&script),
-                ground: ground.clone(),
-                random: arguments.random(u64::from(number) << 32 | depth),
-                tally: Arc::clone(tally),
-            };
-            workers.spawn(worker.work(Arc::clone(run)));
-        }
-    }
-    Ok(())
+    Duration::new(seconds, nanos).as_secs_f64()
 }

@@ -3,13 +3,14 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use hdrhistogram::Histogram;
 use plinth_protocol::Error;
+use tokio::sync::watch;
 
 use crate::cli::bench::measurement::histogram;
 
@@ -21,13 +22,23 @@ use crate::cli::bench::measurement::histogram;
 #[derive(Debug)]
 pub(crate) struct Run {
     is_over: AtomicBool,
+    /// When the workers began; nothing while they get ready.
+    begun: watch::Sender<Option<Instant>>,
+    /// How many operations are left to begin, if they are counted.
+    budget: Option<AtomicU64>,
     tallies: Vec<Arc<SharedTally>>,
 }
 
 impl Run {
-    pub(crate) fn new(threads: u32) -> Self {
+    /// A run of as many threads, and of so many operations if there is an end to them.
+    pub(crate) fn new(threads: u32, count: Option<u64>) -> Self {
         let tallies = (0..threads).map(|_| Arc::default()).collect();
-        Self { is_over: AtomicBool::new(false), tallies }
+        Self {
+            is_over: AtomicBool::new(false),
+            begun: watch::Sender::new(None),
+            budget: count.map(AtomicU64::new),
+            tallies,
+        }
     }
 
     /// Whether workers go home.
@@ -35,9 +46,48 @@ impl Run {
         self.is_over.load(Ordering::Relaxed)
     }
 
-    /// Sends them home.
+    /// How many operations may begin now, of as many as are wanted; none if workers go home.
+    #[inline]
+    pub(crate) fn admit(&self, wanted: usize) -> usize {
+        match &self.budget {
+            _ if self.is_over() => 0,
+            None => wanted,
+            Some(budget) => {
+                let spend = |left: u64| Some(left.saturating_sub(wanted as u64));
+                let left = budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend);
+                usize::try_from(left.unwrap_or_default()).map_or(wanted, |left| left.min(wanted))
+            }
+        }
+    }
+
+    /// Whether no operation is left to begin.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.budget.as_ref().is_some_and(|left| left.load(Ordering::Relaxed) == 0)
+    }
+
+    /// Whether it ends with a number of operations.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.budget.is_some()
+    }
+
+    /// Has all workers begin.
+    pub(crate) fn begin(&self) {
+        self.begun.send_replace(Some(Instant::now()));
+    }
+
+    /// Waits for [`Run::begin`]; tells when that was.
+    pub(crate) async fn begun(&self) -> Instant {
+        let mut begun = self.begun.subscribe();
+        // The sender is in `self`, and so is there.
+        let begun = begun.wait_for(Option::is_some).await.ok().and_then(|begun| *begun);
+        begun.unwrap_or_else(Instant::now)
+    }
+
+    /// Sends them home, also those that wait to begin.
     pub(crate) fn end(&self) {
         self.is_over.store(true, Ordering::Relaxed);
+        self.begun
+            .send_if_modified(|begun| begun.replace(begun.unwrap_or_else(Instant::now)).is_none());
     }
 
     /// Where the workers of a thread count.
@@ -82,6 +132,8 @@ pub(crate) struct Tally {
     pub(crate) conflicts: u64,
     /// Reads that found nothing.
     pub(crate) misses: u64,
+    /// Operations that were due and never begun.
+    pub(crate) unsent: u64,
     /// What the first error said.
     pub(crate) first_error: Option<Error>,
     /// In microseconds.
@@ -90,8 +142,15 @@ pub(crate) struct Tally {
 
 impl Default for Tally {
     fn default() -> Self {
-        let latency = histogram();
-        Self { operations: 0, errors: 0, conflicts: 0, misses: 0, first_error: None, latency }
+        Self {
+            operations: 0,
+            errors: 0,
+            conflicts: 0,
+            misses: 0,
+            unsent: 0,
+            first_error: None,
+            latency: histogram(),
+        }
     }
 }
 
@@ -114,6 +173,7 @@ impl Tally {
         self.errors += other.errors;
         self.conflicts += other.conflicts;
         self.misses += other.misses;
+        self.unsent += other.unsent;
         if self.first_error.is_none() {
             self.first_error.clone_from(&other.first_error);
         }
@@ -127,6 +187,7 @@ impl Tally {
             self.latency.reset();
         }
         (self.operations, self.errors, self.conflicts, self.misses) = (0, 0, 0, 0);
+        self.unsent = 0;
         self.first_error = None;
     }
 }
@@ -138,8 +199,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_more_operations_begin_than_there_are_to_be() {
+        let run = Run::new(1, Some(25));
+        assert_eq!([run.admit(16), run.admit(16), run.admit(16)], [16, 9, 0]);
+        let run = Run::new(1, None);
+        assert_eq!([run.admit(16), run.admit(1)], [16, 1]);
+        run.end();
+        assert_eq!(run.admit(16), 0);
+    }
+
+    #[test]
     fn what_was_taken_is_gone() {
-        let run = Run::new(2);
+        let run = Run::new(2, None);
         for tally in run.tallies() {
             let mut tally = tally.lock();
             tally.complete(3, Duration::from_micros(100));

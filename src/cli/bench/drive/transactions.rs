@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Instant};
 
 use plinth_protocol::{Error, ErrorCode};
 
-use super::tally::{Run, SharedTally};
+use super::{
+    pace::{Alarm, Pace, Timetable, no_alarm},
+    tally::{Run, SharedTally},
+};
 use crate::cli::bench::{
     keys::Random,
     target::transact::{Store, Transact as _},
@@ -13,6 +16,7 @@ use crate::cli::bench::{
 
 /// One that does transactions, one at a time.
 pub(crate) struct Worker<S> {
+    pub(crate) number: u64,
     pub(crate) store: S,
     pub(crate) script: Arc<Script>,
     pub(crate) ground: Ground,
@@ -22,19 +26,46 @@ pub(crate) struct Worker<S> {
 
 impl<S: Store> Worker<S> {
     /// Works until the run is over or a transaction fails for good.
-    pub(crate) async fn work(mut self, run: Arc<Run>) {
-        while !run.is_over() {
-            let begun = Instant::now();
-            match self.once().await {
-                Ok(()) => self.tally.lock().complete(1, begun.elapsed()),
-                Err(error) => {
-                    self.tally.lock().fail(error);
-                    return;
-                }
-            }
-        }
-        if let Err(error) = self.finish().await {
+    pub(crate) async fn work(mut self, run: Arc<Run>, timetable: Option<Timetable>) {
+        let begun = run.begun().await;
+        let worked = match timetable {
+            None => self.closed(&run).await,
+            Some(table) => self.open(&run, Pace::new(table, self.number, begun)).await,
+        };
+        let ended = match worked {
+            Ok(()) => self.finish().await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = ended {
             self.tally.lock().fail(error);
+        }
+    }
+
+    /// One after the other.
+    async fn closed(&mut self, run: &Run) -> Result<(), Error> {
+        while run.admit(1) > 0 {
+            let begun = Instant::now();
+            self.once().await?;
+            self.tally.lock().complete(1, begun.elapsed());
+        }
+        Ok(())
+    }
+
+    /// Each when it is due, or as soon as the one before it lets it.
+    async fn open(&mut self, run: &Run, mut pace: Pace) -> Result<(), Error> {
+        let alarm = Alarm::new().map_err(|error| no_alarm(&error))?;
+        loop {
+            alarm.wait_for(pace.next()).await.map_err(|error| no_alarm(&error))?;
+            if run.is_over() {
+                self.tally.lock().unsent += pace.missed(Instant::now());
+                return Ok(());
+            }
+            let Some(due) = pace.take(Instant::now()) else { continue };
+            if run.admit(1) == 0 {
+                return Ok(());
+            }
+            self.once().await?;
+            self.tally.lock().complete(1, due.elapsed());
         }
     }
 
@@ -53,13 +84,20 @@ impl<S: Store> Worker<S> {
     async fn once(&mut self) -> Result<(), Error> {
         let seed = self.random.next();
         let mut transaction = self.store.begin();
+        let mut new = None;
         loop {
             let mut random = Random::new(seed);
-            let error = match self.script.attempt(&mut transaction, &self.ground, &mut random).await
+            let error = match self
+                .script
+                .attempt(&mut transaction, &self.ground, &mut random, &mut new)
+                .await
             {
                 Ok(found) => {
                     if found.misses > 0 {
                         self.tally.lock().misses += found.misses;
+                    }
+                    if let Some(number) = new {
+                        self.ground.growth.written(number);
                     }
                     return Ok(());
                 }

@@ -1,11 +1,14 @@
 //! What the generator stores: numbered keys, and values by which it knows them again.
 
+mod distribution;
 mod name;
 mod random;
 mod sizes;
 mod value;
+mod zipfian;
 
 pub(crate) use self::{
+    distribution::{Distribution, Picker},
     name::{KEY_SIZE_MAX, KEY_SIZE_MIN, Keys},
     random::Random,
     sizes::Sizes,

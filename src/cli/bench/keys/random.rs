@@ -1,5 +1,7 @@
 //! Random numbers that come again with their seed.
 
+use crate::cli::progress::float;
+
 /// A small generator of evenly spread numbers (`SplitMix64`); equal seeds give equal numbers.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
@@ -22,6 +24,12 @@ impl Random {
     /// A number below `bound`.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
+    }
+
+    /// A number from 0 to less than 1.
+    pub(crate) fn fraction(&mut self) -> f64 {
+        // As many bits as a fraction holds exactly.
+        float(self.next() >> 11) / float(1 << 53)
     }
 }
 

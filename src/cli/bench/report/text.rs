@@ -25,6 +25,10 @@ pub(crate) fn table(run: &Measurement) -> String {
     }
     row("latency", &latency);
     row("errors", &run.errors.to_string());
+    if run.unsent > 0 {
+        let unsent = run.unsent;
+        row("not begun", &format!("{unsent} were due and had no room: the rate is not sustained"));
+    }
     row("conflicts", &run.conflicts.to_string());
     if run.misses > 0 {
         row("misses", &format!("{} keys were not there: fill first, with --load", run.misses));

@@ -13,3 +13,4 @@ pub(crate) mod plinth;
 pub(crate) mod redis;
 mod template;
 pub(crate) mod transact;
+pub(crate) mod witness;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::bank::Bank;
+use super::{bank::Bank, growth::Growth};
 use crate::cli::bench::{
     arguments::RunArguments,
-    keys::{Keys, Random, Values},
+    keys::{Keys, Picker, Random, Values},
 };
 
 /// The keys of a run and their values. Copies are the same ground.
@@ -18,7 +18,8 @@ pub(crate) struct Ground {
     /// The accounts, which are keys of their own.
     pub(crate) bank: Arc<Bank>,
     /// How many keys there are.
-    key_count: u64,
+    pub(crate) growth: Arc<Growth>,
+    picker: Picker,
 }
 
 impl Ground {
@@ -28,18 +29,19 @@ impl Ground {
             keys: Keys::new(arguments.key_size),
             values: Arc::new(Values::new(arguments.value_size)),
             bank: Arc::new(Bank::new(arguments.keys, arguments.value_size.most())),
-            key_count: arguments.keys,
+            growth: Arc::new(Growth::new(arguments.keys)),
+            picker: Picker::new(arguments.distribution(), arguments.keys),
         }
     }
 
     /// How many keys there are.
     pub(crate) fn key_count(&self) -> u64 {
-        self.key_count
+        self.growth.count()
     }
 
     /// The number of a key, one that is picked as often as the run's distribution says.
     pub(crate) fn pick(&self, random: &mut Random) -> u64 {
-        random.below(self.key_count)
+        self.picker.pick(self.growth.count(), random)
     }
 
     /// The name of such a key.

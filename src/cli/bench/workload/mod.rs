@@ -5,9 +5,11 @@
 
 pub(crate) mod bank;
 pub(crate) mod ground;
+mod growth;
 pub(crate) mod mako;
 pub(crate) mod script;
 pub(crate) mod single;
+pub(crate) mod ycsb;
 
 use std::{fmt, str::FromStr};
 
@@ -15,7 +17,9 @@ use self::{
     mako::{Mako, Op},
     script::Script,
     single::Single,
+    ycsb::Ycsb,
 };
+use super::keys::Distribution;
 
 /// A workload, by its name on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,11 +30,23 @@ pub(crate) enum Workload {
     Rmw,
     /// Transfers between accounts, whose sum never changes.
     Bank,
+    /// Read a key and write it, always the same one.
+    Hot,
+    /// One of YCSB's.
+    Ycsb(Ycsb),
     /// Transactions as the string says.
     Mako(Mako),
 }
 
 impl Workload {
+    /// Which keys it picks, unless told otherwise.
+    pub(crate) fn distribution(&self) -> Distribution {
+        match self {
+            Self::Ycsb(ycsb) => ycsb.distribution(),
+            _ => Distribution::Uniform,
+        }
+    }
+
     /// The transaction that does it; nothing where there is none.
     pub(crate) fn script(&self, batch: u32, rows: u32) -> Option<Script> {
         let mako = |op, count, range| Some(Script::Mako(Mako::of(op, count, range)));
@@ -42,6 +58,8 @@ impl Workload {
             Self::Single(Single::BatchGet) => mako(Op::Get, batch, 1),
             Self::Rmw => Some(Script::Rmw),
             Self::Bank => Some(Script::Bank),
+            Self::Hot => Some(Script::Hot),
+            Self::Ycsb(ycsb) => Some(Script::Ycsb(*ycsb)),
             Self::Mako(mako) => Some(Script::Mako(mako.clone())),
         }
     }
@@ -53,6 +71,8 @@ impl fmt::Display for Workload {
             Self::Single(single) => single.fmt(f),
             Self::Rmw => f.write_str("rmw"),
             Self::Bank => f.write_str("bank"),
+            Self::Hot => f.write_str("hot"),
+            Self::Ycsb(ycsb) => f.write_str(ycsb.name()),
             Self::Mako(mako) => mako.fmt(f),
         }
     }
@@ -65,11 +85,14 @@ impl FromStr for Workload {
         if let Some(single) = Single::ALL.into_iter().find(|single| single.name() == text) {
             return Ok(Self::Single(single));
         }
-        if text == "rmw" {
-            return Ok(Self::Rmw);
+        if let Some((_, ycsb)) = Ycsb::ALL.into_iter().find(|(name, _)| *name == text) {
+            return Ok(Self::Ycsb(ycsb));
         }
-        if text == "bank" {
-            return Ok(Self::Bank);
+        match text {
+            "rmw" => return Ok(Self::Rmw),
+            "hot" => return Ok(Self::Hot),
+            "bank" => return Ok(Self::Bank),
+            _ => {}
         }
         text.parse().map(Self::Mako).map_err(|reason| {
             format!(
@@ -86,8 +109,20 @@ mod tests {
 
     #[test]
     fn workloads_are_told_by_their_names() {
-        for name in ["ping", "get", "set", "scan", "batch-get", "rmw", "bank", "g18ui", "gr10:100"]
-        {
+        for name in [
+            "ping",
+            "get",
+            "set",
+            "scan",
+            "batch-get",
+            "rmw",
+            "hot",
+            "bank",
+            "ycsb-a",
+            "ycsb-f",
+            "g18ui",
+            "gr10:100",
+        ] {
             assert_eq!(name.parse::<Workload>().unwrap().to_string(), name);
         }
         let told = "gets".parse::<Workload>().unwrap_err();

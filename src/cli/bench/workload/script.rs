@@ -5,6 +5,7 @@ use plinth_protocol::Error;
 use super::{
     ground::Ground,
     mako::{Mako, Op, Part},
+    ycsb::{Kind, SCAN_ROWS_MAX, Ycsb},
 };
 use crate::cli::bench::{
     keys::{Keys, Random},
@@ -21,6 +22,10 @@ pub(crate) enum Script {
     Rmw,
     /// Transfers money, or adds it up.
     Bank,
+    /// Reads the first key and writes it.
+    Hot,
+    /// An operation of YCSB.
+    Ycsb(Ycsb),
     /// As a string says.
     Mako(Mako),
 }
@@ -33,20 +38,28 @@ pub(crate) struct Found {
 }
 
 impl Script {
-    /// Does it once, with the commit.
+    /// Does it once, with the commit. The number of a new key is kept in `new`, for further attempts
+    /// and for who counts the keys.
     pub(crate) async fn attempt<T: Transact>(
         &self,
         transaction: &mut T,
         ground: &Ground,
         random: &mut Random,
+        new: &mut Option<u64>,
     ) -> Result<Found, Error> {
         let mut attempt = Attempt { transaction, ground, random, found: Found::default() };
         match self {
             Self::Rmw => {
-                attempt.update().await?;
+                let key = ground.pick_key(attempt.random);
+                attempt.update(&key).await?;
                 attempt.transaction.commit().await?;
             }
             Self::Bank => ground.bank.attempt(attempt.transaction, attempt.random).await?,
+            Self::Hot => {
+                attempt.update(&ground.keys.name(0)).await?;
+                attempt.transaction.commit().await?;
+            }
+            Self::Ycsb(ycsb) => attempt.ycsb(*ycsb, new).await?,
             Self::Mako(mako) => attempt.mako(mako).await?,
         }
         Ok(attempt.found)
@@ -60,7 +73,7 @@ impl Script {
     ) -> Result<(), Error> {
         match self {
             Self::Bank => ground.bank.audit(transaction).await,
-            Self::Rmw | Self::Mako(_) => Ok(()),
+            Self::Rmw | Self::Hot | Self::Ycsb(_) | Self::Mako(_) => Ok(()),
         }
     }
 }
@@ -86,6 +99,42 @@ impl<T: Transact> Attempt<'_, T> {
         Ok(())
     }
 
+    async fn ycsb(&mut self, ycsb: Ycsb, new: &mut Option<u64>) -> Result<(), Error> {
+        match ycsb.draw(self.random) {
+            Kind::Read => return self.get(Isolation::Serializable).await,
+            Kind::Scan => return self.scan().await,
+            Kind::Update => {
+                let key = self.ground.pick_key(self.random);
+                self.set(&key);
+            }
+            Kind::ReadModifyWrite => {
+                let key = self.ground.pick_key(self.random);
+                self.update(&key).await?;
+            }
+            Kind::Insert => {
+                let number = *new.get_or_insert_with(|| self.ground.growth.next());
+                let key = self.ground.keys.name(number);
+                self.set(&key);
+            }
+        }
+        self.transaction.commit().await.map(|_| ())
+    }
+
+    /// Reads up to a hundred records from one on; there may be fewer at the end.
+    async fn scan(&mut self) -> Result<(), Error> {
+        let begin = self.ground.pick(self.random);
+        let rows = 1 + self.random.below(SCAN_ROWS_MAX.into());
+        let end = begin + rows;
+        let (begin, end) = (self.ground.keys.name(begin), self.ground.keys.name(end));
+        let span = Span { begin: &begin, end: &end, rows: SCAN_ROWS_MAX, reverse: false };
+        let rows = self.transaction.get_range(span, Isolation::Serializable).await?;
+        for (key, value) in &rows {
+            self.ground.values.check(value, key)?;
+        }
+        self.found.misses += u64::from(rows.is_empty());
+        Ok(())
+    }
+
     async fn part(&mut self, part: Part) -> Result<(), Error> {
         match part.op {
             Op::ReadVersion => {
@@ -95,7 +144,10 @@ impl<T: Transact> Attempt<'_, T> {
             Op::SnapshotGet => self.get(Isolation::Snapshot).await?,
             Op::GetRange => self.get_range(part, Isolation::Serializable).await?,
             Op::SnapshotGetRange => self.get_range(part, Isolation::Snapshot).await?,
-            Op::Update => self.update().await?,
+            Op::Update => {
+                let key = self.ground.pick_key(self.random);
+                self.update(&key).await?;
+            }
             Op::Overwrite => {
                 let key = self.ground.pick_key(self.random);
                 self.set(&key);
@@ -135,13 +187,12 @@ impl<T: Transact> Attempt<'_, T> {
     }
 
     /// Reads a key and writes it.
-    async fn update(&mut self) -> Result<(), Error> {
-        let key = self.ground.pick_key(self.random);
-        match self.transaction.get(&key, Isolation::Serializable).await? {
-            Some(value) => self.ground.values.check(&value, &key)?,
+    async fn update(&mut self, key: &[u8]) -> Result<(), Error> {
+        match self.transaction.get(key, Isolation::Serializable).await? {
+            Some(value) => self.ground.values.check(&value, key)?,
             None => self.found.misses += 1,
         }
-        self.set(&key);
+        self.set(key);
         Ok(())
     }
 
