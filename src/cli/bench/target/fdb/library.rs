@@ -8,6 +8,7 @@
 
 use std::{
     fmt,
+    mem::replace,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -67,8 +68,10 @@ fn start() -> Result<(), Error> {
 /// Stops the network thread, if it runs. Nothing of the library can be used after it.
 pub(crate) fn stop() {
     let mut network = NETWORK.lock().unwrap_or_else(PoisonError::into_inner);
-    if matches!(*network, Network::Running(_)) {
-        *network = Network::Stopped;
+    match replace(&mut *network, Network::Stopped) {
+        // Dropping it stops the thread, and waits until it has ended.
+        Network::Running(running) => drop(running),
+        other => *network = other,
     }
 }
 

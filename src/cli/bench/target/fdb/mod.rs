@@ -10,10 +10,7 @@ mod library;
 mod transaction;
 
 #[cfg(feature = "fdb")]
-pub(crate) use self::{
-    library::{Library, stop},
-    transaction::FdbTransaction,
-};
+pub(crate) use self::library::{Library, stop};
 
 /// Fails if this program can't use the library.
 pub(crate) fn check_built() -> Result<(), String> {
