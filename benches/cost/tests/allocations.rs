@@ -52,15 +52,15 @@ const TIMES: usize = 1600;
 /// What the runtime asks for when a run begins, whatever its length.
 const AT_FIRST: u64 = 3;
 
-/// The most allocations of a hundred requests each way.
+/// The most allocations of a hundred requests each way; now and then a table grows.
 const BOUNDS: [(&str, u64); WAYS.len()] = [
     ("engine-get", 0),
     ("engine-get-nothing", 0),
-    ("engine-set", 901),
-    ("native-read-modify-write", 1900),
+    ("engine-set", 910),
+    ("native-read-modify-write", 1910),
     ("server-get", 0),
     ("server-get-of-16", 0),
-    ("server-set", 901),
+    ("server-set", 910),
 ];
 
 #[test]
