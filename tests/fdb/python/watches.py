@@ -42,6 +42,8 @@ def other_changes_do_not():
 def it_begins_with_the_commit():
     db[KEY] = b"1"
     tr = db.create_transaction()
+    # What is watched is read in its own time; from here on as it is now.
+    tr.get_read_version().wait()
     watch = tr.watch(KEY)
     db[KEY] = b"2"
     assert not watch.is_ready(), "nothing is watched before the commit"
