@@ -6,9 +6,10 @@
 //!
 //! A [`Bucket`] finds single keys by hash. Only who asks about ranges needs their order: until then
 //! the keys of a bucket lie in a row as they came; a rare question goes through them all, and for
-//! frequent ones they are put into a tree, [`steps`], where the ranges are that were written. So a write of a key costs a look into a table that fits into
-//! the processor's cache, and a check of a range looks at the pages at the range's ends only,
-//! whatever its width and whatever was written inside it.
+//! frequent ones they are put into a tree, [`steps`], where the ranges are that were written. So a
+//! write of a key costs a look into a table that fits into the processor's cache, and a check of a
+//! range looks at the pages at the range's ends only, whatever its width and whatever was written
+//! inside it.
 //!
 //! A conflict is reported if a key of the range was written after the reader's version. Also, with a
 //! chance of one in 2⁶⁴ for each pair, if another key with the same hash was; the hash is keyed, so
