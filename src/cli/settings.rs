@@ -114,7 +114,8 @@ settings! {
     /// How long a transaction may read at its read version without pinning it [default: 5000]
     window_ms: u64, "PLINTH_WINDOW_MS", "MS";
     /// Memory for what was written last; when it is full, it goes to a table in the background, and
-    /// up to three times as much is taken meanwhile [default: 268435456]
+    /// up to three times as much is taken meanwhile [default: a 24th of the memory that the machine
+    /// has or the control group allows, but 64 MiB to 1 GiB]
     memtable_bytes: u64, "PLINTH_MEMTABLE_BYTES", "BYTES";
     /// Log that a restart may have to read; beyond it, memory goes to a table though it isn't full
     /// [default: 1073741824]

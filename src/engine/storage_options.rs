@@ -86,7 +86,20 @@ impl Default for StorageOptions {
     }
 }
 
+/// What part of a machine's memory a memtable may be.
+const MEMTABLE_PART: u64 = 24;
+
 impl StorageOptions {
+    /// For a process that has `bytes` of memory for itself: at most an eighth is for what was written
+    /// last. The larger a memtable, the more is overwritten in it before it goes to a table, and the
+    /// fewer tables there are to compact.
+    pub fn for_memory(bytes: u64) -> Self {
+        let default = Self::default();
+        let memtable_bytes = (bytes / MEMTABLE_PART).clamp(64 << 20, 1 << 30);
+        let level1_bytes = default.level1_bytes.max(memtable_bytes);
+        Self { memtable_bytes, level1_bytes, ..default }
+    }
+
     /// How tables of a level are built.
     pub(in crate::engine) fn table(&self, level: usize) -> TableOptions {
         let compression = self.compression.get(level).copied().unwrap_or_default();
@@ -108,6 +121,18 @@ impl StorageOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_memtable_is_a_small_part_of_the_memory() {
+        let memtable = |bytes: u64| StorageOptions::for_memory(bytes).memtable_bytes;
+        assert_eq!(memtable(24 << 30), 1 << 30);
+        assert_eq!(memtable(1 << 50), 1 << 30);
+        assert_eq!(memtable(6 << 30), 256 << 20);
+        assert_eq!(memtable(0), 64 << 20);
+        let large = StorageOptions::for_memory(24 << 30);
+        assert!(large.level1_bytes >= large.memtable_bytes);
+        assert!((large.frozen_max as u64 + 1) * large.memtable_bytes <= (24 << 30) / 8);
+    }
 
     #[test]
     fn waiting_doubles_up_to_its_bound() {

@@ -2,6 +2,7 @@
 
 mod cluster_file;
 mod ephemeral;
+mod memory;
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -26,7 +27,7 @@ use self::ephemeral::TemporaryDirectory;
 use super::{Exit, complain, progress::megabytes, settings::Settings};
 use crate::{
     aside::ASIDE_THREADS_MAX,
-    engine::{Engine, EngineOptions},
+    engine::{Engine, EngineOptions, StorageOptions},
     server::{Backups, Server, ServerConfig},
 };
 
@@ -143,7 +144,10 @@ fn setup(arguments: Arguments) -> Result<Setup, String> {
         ephemeral::check(&settings)?;
         EngineOptions::in_memory()
     } else {
-        let options = EngineOptions::new(settings.data_directory());
+        let mut options = EngineOptions::new(settings.data_directory());
+        if let Some(bytes) = memory::available() {
+            options.storage = StorageOptions::for_memory(bytes);
+        }
         EngineOptions { durability: settings.durability().into(), ..options }
     };
     engine.limits = settings.protocol_limits().map_err(say)?;
