@@ -3,6 +3,7 @@
 //! A subcommand is a variant of [`Command`], its arguments a [`clap::Args`] struct in its own file,
 //! and a function that runs it and answers an [`Exit`].
 
+mod allocator;
 pub mod backup;
 pub mod bench;
 pub mod export;
@@ -82,6 +83,7 @@ impl From<Exit> for ExitCode {
 
 /// Runs the command line that the process was started with.
 pub fn run() -> Exit {
+    allocator::keep_freed_memory();
     match Arguments::parse().command {
         Command::Backup(arguments) => backup::run(&arguments),
         Command::Bench(arguments) => bench::run(arguments),

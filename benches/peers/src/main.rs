@@ -27,6 +27,9 @@ use peer::{Key, Peer, Reads, Sync, VALUE_BYTES, key};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// `mi_option_purge_delay`: all engines get the allocator as the `plinth` binary sets it.
+const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
+
 const KEYS_PER_LOAD: u64 = 1000;
 const SCAN_ROWS: usize = 100;
 
@@ -205,6 +208,8 @@ fn check(directory: &Path) {
 }
 
 fn main() {
+    // SAFETY: an option with this number exists, and there is one thread.
+    unsafe { libmimalloc_sys::mi_option_set_default(PURGE_DELAY, 10_000) };
     let arguments = Arguments::parse();
     check(&arguments.directory);
     let only = arguments.only.as_deref().unwrap_or_default();
