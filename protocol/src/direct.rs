@@ -59,6 +59,39 @@ impl<'a> GetView<'a> {
     }
 }
 
+/// The bytes of a get's answer before the value: length, opcode, flags, request's id, read version,
+/// whether there is a value, the version that wrote it, the value's length.
+const GET_ANSWER_HEAD_BYTES: usize = 4 + FRAME_HEADER_BYTES + 8 + 1 + 8 + 4;
+
+/// Writes the frame of [`crate::response::Response::Get`] with all that comes before the value at
+/// once: without flags, to a get without any.
+#[inline]
+pub fn write_get_frame(
+    buffer: &mut BytesMut,
+    request_id: u32,
+    version: Version,
+    found: Option<(Version, &[u8])>,
+) {
+    let (written_at, value) = found.unwrap_or_default();
+    let head_bytes =
+        if found.is_some() { GET_ANSWER_HEAD_BYTES } else { GET_ANSWER_HEAD_BYTES - 12 };
+    // What doesn't fit is beyond every limit, and the peer refuses it.
+    let length = u32::try_from(head_bytes - 4 + value.len()).unwrap_or(u32::MAX);
+    let value_bytes = u32::try_from(value.len()).unwrap_or(u32::MAX);
+    let mut head = [0; GET_ANSWER_HEAD_BYTES];
+    let mut rest = head.as_mut_slice();
+    rest.put_u32(length);
+    rest.put_slice(&[Opcode::Get.response(), Flags::NONE.0]);
+    rest.put_u32(request_id);
+    rest.put_u64(version.0);
+    rest.put_u8(u8::from(found.is_some()));
+    rest.put_u64(written_at.0);
+    rest.put_u32(value_bytes);
+    buffer.reserve(head_bytes + value.len());
+    buffer.put_slice(head.get(..head_bytes).unwrap_or_default());
+    buffer.put_slice(value);
+}
+
 /// Writes the payload of [`crate::response::Response::GetRange`] row by row.
 #[derive(Debug)]
 pub struct RangeWriter {
@@ -131,7 +164,7 @@ mod tests {
     use crate::{
         codec::{FrameCodec, write_frame},
         request::Request,
-        response::{KeyValue, Response},
+        response::{KeyValue, Response, VersionedValue},
     };
 
     /// What the ordinary way makes of the beginning of `bytes`.
@@ -188,6 +221,21 @@ mod tests {
             let at = at.index(buffer.len());
             buffer[at] = byte;
             prop_assert!(is_as_ordinary(&buffer, 1 << 20));
+        }
+    }
+
+    #[test]
+    fn an_answer_to_a_get_written_at_once_is_the_responses_own_bytes() {
+        for value in [None, Some(Bytes::new()), Some(Bytes::from(vec![7; 300]))] {
+            let mut direct = BytesMut::from(&b"before"[..]);
+            let found = value.as_deref().map(|value| (Version(0x0102_0304_0506), value));
+            write_get_frame(&mut direct, 0x8000_0001, Version(u64::MAX >> 1), found);
+            let mut whole = BytesMut::from(&b"before"[..]);
+            let value =
+                value.map(|value| VersionedValue { value, version: Version(0x0102_0304_0506) });
+            let version = Version(u64::MAX >> 1);
+            Response::Get { version, value }.write_frame(&mut whole, Flags::NONE, 0x8000_0001);
+            assert_eq!(direct, whole);
         }
     }
 

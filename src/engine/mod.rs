@@ -63,4 +63,5 @@ pub use recovery::OpenError;
 pub use recovery_progress::RecoveryProgress;
 pub use stats::{BackgroundStats, EngineStats, LatencyHistogram, LevelStats, RecoveryStats};
 pub use storage_options::StorageOptions;
+pub use store::PointRead;
 pub use watching::{UncheckedWatch, WatchHandle};

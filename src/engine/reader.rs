@@ -8,7 +8,7 @@ use plinth_protocol::{Error, ErrorCode, KeyRange, KeySelector, KeyspaceId, Versi
 use super::{
     damage,
     read_error::ReadError,
-    store::{Found, Reader},
+    store::{Found, PointRead, Reader},
 };
 
 /// Why a [`TryReader`] has no answer.
@@ -90,6 +90,21 @@ impl TryReader {
     ) -> Result<Option<Found<'_>>, NotRead> {
         self.check(version)?;
         self.reader.get(keyspace, key, version).map_err(NotRead::from)
+    }
+
+    /// The values of several keys, each at its own version, as [`get`](Self::get) would find them,
+    /// in order, until `visit` breaks. Each is shown with its item, which `read_of` understands.
+    /// Many at once are found much sooner than one after the other.
+    pub fn get_together<'k, T>(
+        &self,
+        items: &'k [T],
+        read_of: impl Fn(&'k T) -> PointRead<'k>,
+        mut visit: impl FnMut(&'k T, Result<Option<Found<'_>>, NotRead>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        self.reader.get_together(items, &read_of, |item, found| {
+            let found = self.check(read_of(item).version).and_then(|()| Ok(found?));
+            visit(item, found)
+        })
     }
 
     /// Shows the rows of a range, in order or in reverse, until `visit` breaks. What was shown

@@ -16,7 +16,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use plinth_protocol::Version;
+use plinth_protocol::{KeyspaceId, Version};
 
 use super::{
     memtable::{FrozenMemtable, MemtableWriter, ReadGuard},
@@ -49,6 +49,17 @@ pub struct Found<'a> {
     /// The value.
     pub value: &'a [u8],
     /// The version that wrote it.
+    pub version: Version,
+}
+
+/// One of several reads that are done side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PointRead<'k> {
+    /// Where.
+    pub keyspace: KeyspaceId,
+    /// What.
+    pub key: &'k [u8],
+    /// When.
     pub version: Version,
 }
 

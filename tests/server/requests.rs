@@ -81,6 +81,55 @@ fn what_comes_at_once_costs_one_read_and_one_write_of_the_socket() {
 }
 
 #[test]
+fn gets_that_come_together_are_answered_like_gets_that_come_alone() {
+    let server = TestServer::start();
+    let mut peer = server.greet();
+    let Response::ReadVersion { version: before } = peer.ask(&Request::ReadVersion) else {
+        panic!("no read version")
+    };
+    let mut written = before;
+    for number in 0..50_usize {
+        // Some are so long that not all answers fit into one round.
+        let value = vec![number as u8; if number % 5 == 0 { 90_000 } else { number }];
+        written = peer.set(&format!("k{number}"), &value);
+    }
+    let at = |version, key: String| Request::Get {
+        version: Some(version),
+        keyspace: PLACE,
+        key: key.into(),
+    };
+    let mut requests: Vec<Request> = (0..80)
+        .map(|number| {
+            let version = if number % 7 == 3 { before } else { written };
+            at(version, format!("k{number}"))
+        })
+        .collect();
+    requests.insert(20, Request::Ping { payload: Bytes::from_static(b"between") });
+    requests.insert(37, at(Version(written.0 + 1_000_000_000), "k1".to_owned()));
+    requests.insert(38, at(Version(written.0 + 1_000_000_000), "k2".to_owned()));
+    let alone: Vec<Response> = requests.iter().map(|request| peer.ask(request)).collect();
+    assert!(
+        matches!(&alone[37], Response::Error(error) if error.code == ErrorCode::FUTURE_VERSION)
+    );
+    let ids = 1000..1000 + requests.len() as u32;
+    let frames: Vec<_> =
+        requests.iter().zip(ids.clone()).map(|(request, id)| peer.encode(request, id)).collect();
+    peer.send_bytes(&frames.concat());
+    let mut together: Vec<(u32, Response)> = requests.iter().map(|_| peer.receive()).collect();
+    together.sort_by_key(|(id, _)| *id);
+    for ((id, alone), (answered, together)) in ids.zip(alone).zip(together) {
+        assert_eq!(id, answered);
+        let is_same = match (&alone, &together) {
+            // What they say of the present differs.
+            (Response::Error(alone), Response::Error(together)) => alone.code == together.code,
+            _ => alone == together,
+        };
+        // Values are too long to be shown.
+        assert!(is_same, "the answer to {:?}", requests[id as usize - 1000]);
+    }
+}
+
+#[test]
 fn a_committed_value_is_read_at_its_version_and_not_before() {
     let server = TestServer::start();
     let mut peer = server.greet();

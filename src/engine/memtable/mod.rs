@@ -35,6 +35,7 @@ mod index;
 mod node;
 #[expect(unsafe_code, reason = "what readers still look at is freed through the epoch")]
 mod reclaim;
+mod together;
 mod tombstones;
 #[expect(unsafe_code, reason = "pages are shared with readers, and hold pointers to nodes")]
 mod tree;
@@ -43,6 +44,7 @@ mod writer;
 
 pub(super) use frozen::FrozenMemtable;
 pub(super) use reclaim::{Owned, ReadGuard};
+pub(super) use together::TOGETHER_MAX;
 pub(super) use writer::{Beneath, MemtableWriter};
 
 use std::ops::ControlFlow;
@@ -113,6 +115,11 @@ impl Memtable {
         // Before the node: a tombstone that is gone by now has taken the nodes below with it.
         let cover = self.tombstones.at(version, guard);
         let record = self.index.get(key, guard).and_then(|node| node.at(version));
+        Self::decide(key, record, cover)
+    }
+
+    /// What a record is to its reader, if these range clears cover the keys.
+    fn decide<'g>(key: KeyRef<'_>, record: Option<RecordRef<'g>>, cover: Cover<'_>) -> Lookup<'g> {
         let cover = cover.stamp(key);
         match record {
             Some(record) if cover.is_none_or(|cover| cover <= record.stamp()) => {

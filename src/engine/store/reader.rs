@@ -11,11 +11,11 @@ use plinth_protocol::{
     ConflictRange, KeyRange, KeySelector, KeyspaceId, Version, range::key_after,
 };
 
-use super::{Found, Shared};
+use super::{Found, PointRead, Shared};
 use crate::engine::{
     key::KeyRef,
     layer::{LayerCursor, Lookup},
-    memtable::{Direction, Memtable, ReadGuard, bounds},
+    memtable::{Direction, Memtable, ReadGuard, TOGETHER_MAX, bounds},
     merge::Merge,
     read_error::ReadError,
     table::{Patience, ReadIo},
@@ -62,7 +62,15 @@ impl Reader {
         key: &[u8],
         version: Version,
     ) -> Result<Option<Found<'_>>, ReadError> {
-        let found = self.lookup(KeyRef::new(keyspace, key), version);
+        self.seen(self.lookup(KeyRef::new(keyspace, key), version), version)
+    }
+
+    /// What a lookup at a version that is over by now has come to.
+    fn seen<'a>(
+        &self,
+        found: Result<Lookup<'a>, ReadError>,
+        version: Version,
+    ) -> Result<Option<Found<'a>>, ReadError> {
         // Only now: what the writer has dropped for a new horizon, it dropped after it had set it.
         self.check_horizon(version)?;
         Ok(match found? {
@@ -94,6 +102,42 @@ impl Reader {
             }
         }
         view.tables.get(key, version, &self.io)
+    }
+
+    /// The values of several keys, each at its own version, as [`get`](Self::get) would find them,
+    /// in order, until `visit` breaks. Each is shown with its item, which `read_of` understands.
+    /// Those that lie in memory are looked up side by side, in groups.
+    pub fn get_together<'k, T>(
+        &self,
+        items: &'k [T],
+        read_of: impl Fn(&'k T) -> PointRead<'k>,
+        mut visit: impl FnMut(&'k T, Result<Option<Found<'_>>, ReadError>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        for group in items.chunks(TOGETHER_MAX) {
+            if let [item] = group {
+                let PointRead { keyspace, key, version } = read_of(item);
+                visit(item, self.get(keyspace, key, version))?;
+                continue;
+            }
+            let mut reads = [(KeyRef::FIRST, Version::ZERO); TOGETHER_MAX];
+            for (read, item) in reads.iter_mut().zip(group) {
+                let PointRead { keyspace, key, version } = read_of(item);
+                *read = (KeyRef::new(keyspace, key), version);
+            }
+            let view = self.view();
+            let reads = reads.get(..group.len()).unwrap_or_default();
+            let found = view.active.lookup_together(reads, &self.guard);
+            for ((item, (key, version)), found) in group.iter().zip(reads).zip(found) {
+                let found = match found {
+                    Lookup::Unknown if !view.is_memtable_alone() => {
+                        self.lookup_beneath(view, *key, *version)
+                    }
+                    known => Ok(known),
+                };
+                visit(item, self.seen(found, *version))?;
+            }
+        }
+        ControlFlow::Continue(())
     }
 
     fn view(&self) -> &View {

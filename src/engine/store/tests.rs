@@ -210,6 +210,7 @@ impl Check {
             let found = reader.get(space, key, Version(at)).unwrap().unwrap();
             prop_assert_eq!((found.value, found.version.0), (&value[..], *written));
         }
+        Self::run_together(&reader, space, model, &expected, newest, store.horizon())?;
         expected.reverse();
         prop_assert_eq!(rows(&reader, space, &range, at, true).unwrap(), expected);
         let point = reader.get(space, &range.begin, Version(at)).unwrap();
@@ -229,6 +230,45 @@ impl Check {
                 prop_assert!(model.touched_since(keyspace, &range, at));
             }
         }
+        Ok(())
+    }
+
+    /// Reads keys side by side, there and not there, each at the newest version and at the horizon
+    /// and one below it, and compares with reads of one key.
+    fn run_together(
+        reader: &Reader,
+        space: KeyspaceId,
+        model: &Model,
+        rows: &Rows,
+        newest: u64,
+        horizon: Version,
+    ) -> Result<(), TestCaseError> {
+        let written =
+            model.keys.keys().map(|(_, key)| key.clone()).step_by(model.keys.len() / 9 + 1);
+        let absent = rows.iter().take(4).map(|(key, ..)| [&key[..], b"?"].concat());
+        let keys: Vec<Vec<u8>> = written.chain(absent).collect();
+        let versions = [newest, horizon.0, horizon.0.saturating_sub(1)];
+        let reads: Vec<PointRead<'_>> = keys
+            .iter()
+            .flat_map(|key| {
+                versions.map(|at| PointRead { keyspace: space, key, version: Version(at) })
+            })
+            .collect();
+        let mut found = Vec::new();
+        let flow = reader.get_together(
+            &reads,
+            |read| *read,
+            |read, value| {
+                found.push((*read, value.map(|value| value.map(|value| value.value.to_vec()))));
+                ControlFlow::Continue(())
+            },
+        );
+        prop_assert_eq!(flow, ControlFlow::Continue(()));
+        let alone = reads.iter().map(|read| {
+            let value = reader.get(space, read.key, read.version);
+            (*read, value.map(|value| value.map(|value| value.value.to_vec())))
+        });
+        prop_assert_eq!(found, alone.collect::<Vec<_>>());
         Ok(())
     }
 }

@@ -36,7 +36,6 @@ use bytes::Buf;
 use plinth_protocol::{
     Error, ErrorCode,
     codec::FrameCodec,
-    direct::GetView,
     frame::{Flags, Frame},
     limits::HELLO_FRAME_BYTES_MAX,
     response::Response,
@@ -263,7 +262,7 @@ impl Session {
     /// Handles the complete frames of the input; true if the round was too short for all of them.
     fn take_frames(&mut self, view: &mut View<'_>) -> Result<bool, Closing> {
         let frame_bytes_max = self.context.protocol.frame_bytes_max;
-        let output_before = self.wire.output.len();
+        let output_bytes = self.wire.output.len() + ROUND_OUTPUT_BYTES;
         let mut frames = 0;
         self.needs_input = false;
         loop {
@@ -272,20 +271,24 @@ impl Session {
                 self.wire.set_partial(false, false);
                 return Ok(false);
             }
-            let output_bytes = self.wire.output.len().saturating_sub(output_before);
-            if frames == ROUND_FRAMES_MAX || output_bytes > ROUND_OUTPUT_BYTES {
+            if frames == ROUND_FRAMES_MAX || self.wire.output.len() > output_bytes {
                 return Ok(true);
             }
-            if self.has_greeted
-                && self.flags == Flags::NONE
-                && let Some((get, taken)) = GetView::peek(&self.wire.input, frame_bytes_max)
-                && read::answer_get_view(view, &mut self.wire.output, &get)
-            {
-                self.wire.input.advance(taken);
-                self.wire.tally.requests += 1;
-                self.wire.tally.reads += 1;
-                frames += 1;
-                continue;
+            if self.has_greeted && self.flags == Flags::NONE {
+                let bounds = read::Bounds {
+                    frame_bytes_max,
+                    gets_max: ROUND_FRAMES_MAX - frames,
+                    output_bytes: output_bytes.min(self.context.limits.output_bytes_max),
+                };
+                let (input, output) = (&self.wire.input, &mut self.wire.output);
+                let answered = read::answer_gets(view, input, output, bounds);
+                if answered.gets > 0 {
+                    self.wire.input.advance(answered.bytes);
+                    self.wire.tally.requests += answered.gets as u64;
+                    self.wire.tally.reads += answered.gets as u64;
+                    frames += answered.gets;
+                    continue;
+                }
             }
             match self.codec.decode(&mut self.wire.input) {
                 Ok(Some(frame)) => self.take_frame(view, frame)?,
