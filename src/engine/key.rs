@@ -166,6 +166,11 @@ impl Digests {
         digests
     }
 
+    /// Begins to fetch them.
+    pub(super) fn prefetch(&self) {
+        prefetch_lines(&self.values);
+    }
+
     /// Where `key` is, or where it would have to be.
     pub(super) fn find<'a>(
         &self,
@@ -183,7 +188,7 @@ impl Digests {
         }
         let digest = self.shared.digest(key);
         // All at once, rather than one after the other as the search comes to them.
-        prefetch_lines(&self.values);
+        self.prefetch();
         let mut low = self.values.partition_point(|&value| value < digest);
         let mut high = low;
         while self.values.get(high) == Some(&digest) {

@@ -87,6 +87,13 @@ impl Bucket {
         }
     }
 
+    /// Begins to fetch all nodes.
+    fn prefetch_all(&self) {
+        for place in &self.slots {
+            prefetch(place.load(Ordering::Relaxed).cast::<u8>());
+        }
+    }
+
     fn node<'g>(&self, slot: usize, guard: &'g ReadGuard) -> Option<NodeRef<'g>> {
         let pointer = self.slots.get(slot)?.load(Ordering::Acquire);
         // SAFETY: slots hold null or what `into_slot` gave.
@@ -286,6 +293,14 @@ impl PointIndex {
                 tables.current.insert(self.hash(node.key()), node.pointer());
             }
             writer.next_moved += 1;
+        }
+        // Their keys are hashed anew, so that of each bucket all nodes are needed.
+        for ahead in 0..MOVED_BY_INSERTION {
+            if let Some(bucket) =
+                previous.buckets.get(writer.next_moved + MOVED_BY_INSERTION + ahead)
+            {
+                bucket.prefetch_all();
+            }
         }
     }
 

@@ -16,6 +16,7 @@
 
 use std::{
     ops::Range,
+    slice,
     sync::{
         Arc,
         atomic::{AtomicU32, AtomicU64, Ordering},
@@ -31,7 +32,7 @@ use super::{
 };
 use crate::engine::{
     key::{Digests, KeyBuf, KeyRef, separator},
-    prefetch::{CACHE_LINE, prefetch},
+    prefetch::{CACHE_LINE, prefetch, prefetch_lines},
 };
 
 /// Nodes of a leaf, and children of an inner page, at most.
@@ -45,6 +46,8 @@ const RECORDS_AHEAD: usize = 6;
 /// So many nodes before the end of a leaf a scan fetches the next leaf, and then its list of nodes.
 const LEAF_AHEAD: usize = 24;
 const LIST_AHEAD: usize = 18;
+/// Leaves that are fetched together for the keys that come into them: not more than a cache takes.
+const FETCHED_TOGETHER: usize = 32;
 /// An empty-since that no version reaches.
 const NEVER: u64 = u64::MAX;
 
@@ -175,6 +178,35 @@ impl Tree {
                     let child = inner.child_for(key);
                     above.push((inner, child));
                     page = inner.child(child).load(guard);
+                }
+            }
+        }
+    }
+
+    /// Begins to fetch the leaves that these keys belong in, to be copied: the pages above are in a
+    /// cache if many keys come, the leaves are not. All are asked for before the first is waited for.
+    pub(super) fn fetch_leaves<'k>(&self, keys: &[KeyRef<'k>], guard: &ReadGuard) {
+        let Some((first, _)) = keys.split_first() else { return };
+        // As far down as from the root to any other leaf.
+        let depth = self.path(*first, guard).above.len();
+        let leaf_of = |key: KeyRef<'_>| {
+            let mut page = self.root.load(guard);
+            for _ in 0..depth {
+                let Page::Inner(inner) = page else { break };
+                page = inner.child(inner.child_for(key)).load(guard);
+            }
+            page
+        };
+        let mut leaves = [self.root.load(guard); FETCHED_TOGETHER];
+        for keys in keys.chunks(FETCHED_TOGETHER) {
+            for (&key, leaf) in keys.iter().zip(&mut leaves) {
+                *leaf = leaf_of(key);
+                prefetch_lines(slice::from_ref(*leaf));
+            }
+            for (_, leaf) in keys.iter().zip(&leaves) {
+                if let Page::Leaf(leaf) = leaf {
+                    leaf.digests.prefetch();
+                    prefetch_lines(&leaf.nodes);
                 }
             }
         }

@@ -253,11 +253,17 @@ impl MemtableWriter {
         for (_, hash) in points.iter().zip(&*hashes) {
             index.prefetch_node(*hash, guard);
         }
+        let mut new = [KeyRef::FIRST; WRITES_PER_PIN];
+        let mut places = new.iter_mut();
         for ((_, point), hash) in points.iter().zip(&*hashes) {
             if let Some(node) = index.find(*hash, point.key, guard) {
                 node.prefetch_newest();
+            } else if let Some(place) = places.next() {
+                *place = point.key;
             }
         }
+        let left = places.len();
+        self.table.tree.fetch_leaves(new.get(..new.len() - left).unwrap_or_default(), guard);
     }
 
     /// Whether a key that isn't in the memtable has to be cleared all the same.
