@@ -6,7 +6,7 @@
 //! finds the place where the keys begin to differ by itself, so a common prefix, however long,
 //! costs nothing.
 
-use std::{cmp::Ordering, fmt};
+use std::{cmp::Ordering, fmt, ops::Range};
 
 use plinth_protocol::KeyspaceId;
 
@@ -143,32 +143,92 @@ fn load(key: &[u8], at: usize) -> u64 {
 /// Bytes of the common prefix that are kept beside the digests.
 const PREFIX_KEPT: usize = 24;
 
-/// Finds keys in a sorted array that is kept elsewhere.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Digests {
+/// What the keys of a sorted array have in common at their beginning.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Common {
     shared: Shared,
     /// The common prefix, if it is short: comparing with it doesn't take a key then.
     prefix: [u8; PREFIX_KEPT],
+}
+
+impl Common {
+    /// What all keys from `first` to `last` have in common.
+    pub(super) fn of(first: KeyRef<'_>, last: KeyRef<'_>) -> Self {
+        let mut common = Self { shared: Shared::of(first, last), prefix: [0; PREFIX_KEPT] };
+        for (to, from) in common.prefix.iter_mut().zip(first.key) {
+            *to = *from;
+        }
+        common
+    }
+
+    /// How many bytes of the keys it is.
+    pub(super) fn len(&self) -> usize {
+        match self.shared {
+            Shared::Nothing => 0,
+            Shared::Prefix(_, len) => len,
+        }
+    }
+
+    /// Eight bytes of a key, from where the keys begin to differ: what is less has a digest that is
+    /// not greater.
+    pub(super) fn digest(&self, key: KeyRef<'_>) -> u64 {
+        self.shared.digest(key)
+    }
+
+    /// How `key` compares with everything that begins as the array's keys do, the `first` of which
+    /// is asked for only if what they have in common is long.
+    pub(super) fn compare<'a>(
+        &self,
+        key: KeyRef<'_>,
+        first: impl FnOnce() -> KeyRef<'a>,
+    ) -> Ordering {
+        match self.shared {
+            Shared::Nothing => Ordering::Equal,
+            Shared::Prefix(keyspace, 0) => key.keyspace.cmp(&keyspace),
+            Shared::Prefix(keyspace, len) => {
+                let kept = self.prefix.get(..len);
+                let prefix = kept.or_else(|| first().key.get(..len)).unwrap_or_default();
+                let head = key.key.get(..len).unwrap_or(key.key);
+                key.keyspace.cmp(&keyspace).then_with(|| head.cmp(prefix))
+            }
+        }
+    }
+}
+
+/// Where `key` is among the keys at these places, which are in order and have one digest, or where it
+/// would have to be.
+pub(super) fn among_equals<'a>(
+    places: Range<usize>,
+    key: KeyRef<'_>,
+    key_at: impl Fn(usize) -> KeyRef<'a>,
+) -> Result<usize, usize> {
+    let Range { start: mut low, end: mut high } = places;
+    while low < high {
+        let middle = low.midpoint(high);
+        match key_at(middle).cmp(&key) {
+            Ordering::Less => low = middle + 1,
+            Ordering::Equal => return Ok(middle),
+            Ordering::Greater => high = middle,
+        }
+    }
+    Err(low)
+}
+
+/// Finds keys in a sorted array that is kept elsewhere.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Digests {
+    common: Common,
     values: Box<[u64]>,
 }
 
 impl Digests {
     /// The digests of `len` distinct ascending keys.
     pub(super) fn build<'a>(len: usize, key_at: impl Fn(usize) -> KeyRef<'a>) -> Self {
-        let mut digests = Self::default();
-        if len > 0 {
-            digests.shared = Shared::of(key_at(0), key_at(len - 1));
-            for (to, from) in digests.prefix.iter_mut().zip(key_at(0).key) {
-                *to = *from;
-            }
+        if len == 0 {
+            return Self::default();
         }
-        digests.values = (0..len).map(|at| digests.shared.digest(key_at(at))).collect();
-        digests
-    }
-
-    /// Begins to fetch them.
-    pub(super) fn prefetch(&self) {
-        prefetch_lines(&self.values);
+        let common = Common::of(key_at(0), key_at(len - 1));
+        Self { common, values: (0..len).map(|at| common.digest(key_at(at))).collect() }
     }
 
     /// Where `key` is, or where it would have to be.
@@ -181,66 +241,29 @@ impl Digests {
         if len == 0 {
             return Err(0);
         }
-        match self.against_shared(key, &key_at) {
+        match self.common.compare(key, || key_at(0)) {
             Ordering::Less => return Err(0),
             Ordering::Greater => return Err(len),
             Ordering::Equal => {}
         }
-        let digest = self.shared.digest(key);
+        let digest = self.common.digest(key);
         // All at once, rather than one after the other as the search comes to them.
-        self.prefetch();
-        let mut low = self.values.partition_point(|&value| value < digest);
-        let mut high = low;
-        while self.values.get(high) == Some(&digest) {
-            high += 1;
-        }
-        while low < high {
-            let middle = low.midpoint(high);
-            match key_at(middle).cmp(&key) {
-                Ordering::Less => low = middle + 1,
-                Ordering::Equal => return Ok(middle),
-                Ordering::Greater => high = middle,
-            }
-        }
-        Err(low)
-    }
-
-    /// How `key` compares with everything that begins as the array's keys do.
-    fn against_shared<'a>(
-        &self,
-        key: KeyRef<'_>,
-        key_at: &impl Fn(usize) -> KeyRef<'a>,
-    ) -> Ordering {
-        match self.shared {
-            Shared::Nothing => Ordering::Equal,
-            Shared::Prefix(keyspace, 0) => key.keyspace.cmp(&keyspace),
-            Shared::Prefix(keyspace, len) => {
-                let kept = self.prefix.get(..len);
-                let prefix = kept.or_else(|| key_at(0).key.get(..len)).unwrap_or_default();
-                let head = key.key.get(..len).unwrap_or(key.key);
-                key.keyspace.cmp(&keyspace).then_with(|| head.cmp(prefix))
-            }
-        }
+        prefetch_lines(&self.values);
+        let low = self.values.partition_point(|&value| value < digest);
+        let equals = self.values.iter().skip(low).take_while(|&&value| value == digest).count();
+        among_equals(low..low + equals, key, key_at)
     }
 
     /// The digests after `key` has come in at `at`; `key_at` tells the keys as they are then.
     pub(super) fn with<'a>(&self, at: usize, key_at: impl Fn(usize) -> KeyRef<'a>) -> Self {
         let len = self.values.len() + 1;
         let is_at_end = at == 0 || at + 1 == len;
-        if is_at_end && Shared::of(key_at(0), key_at(len - 1)) != self.shared {
+        if is_at_end && Shared::of(key_at(0), key_at(len - 1)) != self.common.shared {
             return Self::build(len, key_at);
         }
-        let digest = self.shared.digest(key_at(at));
+        let digest = self.common.digest(key_at(at));
         let (before, after) = self.values.split_at(at);
         Self { values: [before, &[digest], after].concat().into(), ..*self }
-    }
-
-    /// The digests after the key at `at` has gone. They may share more by then; it isn't looked
-    /// for.
-    pub(super) fn without(&self, at: usize) -> Self {
-        let (before, rest) = self.values.split_at(at);
-        let after = rest.get(1..).unwrap_or_default();
-        Self { values: [before, after].concat().into(), ..*self }
     }
 }
 
@@ -283,19 +306,13 @@ mod tests {
         }
 
         #[test]
-        fn digests_follow_insertion_and_removal(keys in key_set(), probes in key_set()) {
+        fn digests_follow_insertion(keys in key_set(), probes in key_set()) {
             let mut present: Vec<(u32, Vec<u8>)> = Vec::new();
             let mut digests = Digests::build(0, |_| unreachable!());
             for key in keys.iter().rev().chain(&probes) {
-                match present.binary_search(key) {
-                    Ok(at) => {
-                        present.remove(at);
-                        digests = digests.without(at);
-                    }
-                    Err(at) => {
-                        present.insert(at, key.clone());
-                        digests = digests.with(at, |at| borrow(&present[at]));
-                    }
+                if let Err(at) = present.binary_search(key) {
+                    present.insert(at, key.clone());
+                    digests = digests.with(at, |at| borrow(&present[at]));
                 }
                 for probe in &keys {
                     let found = digests.find(borrow(probe), |at| borrow(&present[at]));

@@ -1,7 +1,8 @@
-//! The order of the keys: a B+tree whose pages never change.
+//! The order of the keys: a B+tree of pages that readers never see half changed.
 //!
-//! One writer replaces a page by a changed copy, and swaps the pointer in its parent; a parent is
-//! copied only when it gets or loses a child. Readers walk down from the root and along the leaves
+//! One writer adds a node to its [`leaf`] in a way that readers see as one step, or replaces a page by a
+//! changed copy, and swaps the pointer in its parent; a parent is copied only when it gets or loses a
+//! child. Readers walk down from the root and along the leaves
 //! without a lock and without retries: what they have reached stays as it was until their guard is
 //! gone, and holds everything that had been inserted when they began. Forward and reverse cost the
 //! same, and the nodes of a leaf lie side by side, so that their memory is fetched in parallel;
@@ -14,17 +15,15 @@
 //! - the *last birth*: when a key of the leaf last got a value while it had none. A range tombstone
 //!   that is newer hides them all.
 
-use std::{
-    ops::Range,
-    slice,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
-    },
-};
+mod leaf;
+#[cfg(test)]
+mod tests;
+
+use std::{ops::Range, slice, sync::Arc};
 
 use plinth_protocol::Version;
 
+use self::leaf::{Added, Leaf, View};
 use super::{
     Direction,
     node::{NodePointer, NodeRef},
@@ -35,7 +34,7 @@ use crate::engine::{
     prefetch::{CACHE_LINE, prefetch, prefetch_lines},
 };
 
-/// Nodes of a leaf, and children of an inner page, at most.
+/// Children of an inner page at most.
 const PAGE_MAX: usize = 64;
 /// Levels that a tree of any size that fits a machine stays below.
 const DEPTH: usize = 12;
@@ -48,8 +47,6 @@ const LEAF_AHEAD: usize = 24;
 const LIST_AHEAD: usize = 18;
 /// Leaves that are fetched together for the keys that come into them: not more than a cache takes.
 const FETCHED_TOGETHER: usize = 32;
-/// An empty-since that no version reaches.
-const NEVER: u64 = u64::MAX;
 
 #[derive(Debug)]
 enum Page {
@@ -58,77 +55,11 @@ enum Page {
 }
 
 #[derive(Debug)]
-struct Leaf {
-    digests: Digests,
-    nodes: Box<[NodePointer]>,
-    /// Nodes whose newest record has a value.
-    set: AtomicU32,
-    empty_since: AtomicU64,
-    last_birth: AtomicU64,
-}
-
-#[derive(Debug)]
 struct Inner {
     digests: Digests,
     /// What lies between two children: not below the left one's end, not above the right one.
     separators: Box<[Arc<KeyBuf>]>,
     children: Box<[Published<Page>]>,
-}
-
-impl Leaf {
-    fn empty() -> Self {
-        Self {
-            digests: Digests::build(0, |_| unreachable!("there are no keys")),
-            nodes: Box::default(),
-            set: AtomicU32::new(0),
-            empty_since: AtomicU64::new(0),
-            last_birth: AtomicU64::new(0),
-        }
-    }
-
-    fn node<'g>(&self, at: usize, guard: &'g ReadGuard) -> Option<NodeRef<'g>> {
-        // SAFETY: leaves are reached from the root under the guard, and the writer takes a node out
-        // of its leaf before it retires it.
-        self.nodes.get(at).map(|node| unsafe { node.get(guard) })
-    }
-
-    /// Begins to fetch what a scan comes to soon: the node at one place, the record at another.
-    fn prefetch(&self, node: Option<usize>, record: Option<usize>, guard: &ReadGuard) {
-        if let Some(node) = node.and_then(|at| self.nodes.get(at)) {
-            node.prefetch();
-        }
-        if let Some(node) = record.and_then(|at| self.node(at, guard)) {
-            node.prefetch_newest();
-        }
-    }
-
-    fn key<'g>(&self, at: usize, guard: &'g ReadGuard) -> KeyRef<'g> {
-        self.node(at, guard).expect("positions are within the leaf").key()
-    }
-
-    fn find(&self, key: KeyRef<'_>, guard: &ReadGuard) -> Result<usize, usize> {
-        self.digests.find(key, |at| self.key(at, guard))
-    }
-
-    /// A leaf of these nodes; `at` is the version that is being written.
-    fn build(nodes: Box<[NodePointer]>, last_birth: u64, at: Version, guard: &ReadGuard) -> Self {
-        let mut set = 0;
-        for node in &nodes {
-            // SAFETY: the writer has not retired the node.
-            set += u32::from(unsafe { node.get(guard) }.newest().is_set());
-        }
-        let digests = Digests::build(nodes.len(), |at| {
-            // SAFETY: the writer has not retired the node.
-            unsafe { nodes[at].get(guard) }.key()
-        });
-        Self {
-            digests,
-            nodes,
-            set: AtomicU32::new(set),
-            empty_since: AtomicU64::new(if set == 0 { at.0 } else { NEVER }),
-            last_birth: AtomicU64::new(last_birth),
-        }
-    }
 }
 
 impl Inner {
@@ -185,7 +116,7 @@ impl Tree {
 
     /// Begins to fetch the leaves that these keys belong in, to be copied: the pages above are in a
     /// cache if many keys come, the leaves are not. All are asked for before the first is waited for.
-    pub(super) fn fetch_leaves<'k>(&self, keys: &[KeyRef<'k>], guard: &ReadGuard) {
+    pub(super) fn fetch_leaves(&self, keys: &[KeyRef<'_>], guard: &ReadGuard) {
         let Some((first, _)) = keys.split_first() else { return };
         // As far down as from the root to any other leaf.
         let depth = self.path(*first, guard).above.len();
@@ -205,8 +136,7 @@ impl Tree {
             }
             for (_, leaf) in keys.iter().zip(&leaves) {
                 if let Page::Leaf(leaf) = leaf {
-                    leaf.digests.prefetch();
-                    prefetch_lines(&leaf.nodes);
+                    leaf.prefetch_for_add(guard);
                 }
             }
         }
@@ -220,43 +150,17 @@ impl Tree {
     /// Adds a node whose key isn't there, with its first record. Only the writer does this.
     pub(super) fn insert(&self, node: NodeRef<'_>, guard: &ReadGuard) {
         let Path { above, leaf } = self.path(node.key(), guard);
-        let at = match leaf.find(node.key(), guard) {
-            Ok(at) | Err(at) => at,
-        };
-        let (before, after) = leaf.nodes.split_at(at);
-        let nodes: Box<[NodePointer]> = [before, &[node.pointer()], after].concat().into();
-        let first = node.newest();
-        let version = first.stamp().version;
-        let mut last_birth = leaf.last_birth.load(Ordering::Relaxed);
-        if first.is_set() {
-            last_birth = last_birth.max(version.0);
+        match leaf.add(node, guard) {
+            Added::Here => {}
+            Added::Copy(leaf) => {
+                self.cell(&above).replace(Box::new(Page::Leaf(leaf)), guard);
+            }
+            Added::Halves(left, right) => {
+                let (least, greatest) = (left.view(guard), right.view(guard));
+                let between = separator(least.key(least.len() - 1), greatest.key(0));
+                self.split(above, Page::Leaf(left), between, Page::Leaf(right), guard);
+            }
         }
-        if nodes.len() <= PAGE_MAX {
-            // SAFETY: the writer has retired none of them.
-            let key_at = |at: usize| unsafe { nodes[at].get(guard) }.key();
-            let digests = leaf.digests.with(at, key_at);
-            let set = leaf.set.load(Ordering::Relaxed) + u32::from(first.is_set());
-            let empty_since = match set {
-                0 => leaf.empty_since.load(Ordering::Relaxed),
-                _ => NEVER,
-            };
-            let page = Leaf {
-                digests,
-                nodes,
-                set: AtomicU32::new(set),
-                empty_since: AtomicU64::new(empty_since),
-                last_birth: AtomicU64::new(last_birth),
-            };
-            self.cell(&above).replace(Box::new(Page::Leaf(page)), guard);
-            return;
-        }
-        // Keys that come in ascending order leave full leaves behind.
-        let middle = if at + 1 == nodes.len() { at } else { nodes.len() / 2 };
-        let (left, right) = nodes.split_at(middle);
-        let left = Leaf::build(left.into(), last_birth, version, guard);
-        let right = Leaf::build(right.into(), last_birth, version, guard);
-        let between = separator(left.key(left.nodes.len() - 1, guard), right.key(0, guard));
-        self.split(above, Page::Leaf(left), between, Page::Leaf(right), guard);
     }
 
     /// Puts two pages in place of the one below `above`.
@@ -307,26 +211,13 @@ impl Tree {
     /// Takes a node out. Only the writer does this, and retires the node afterwards.
     pub(super) fn remove(&self, key: KeyRef<'_>, at_version: Version, guard: &ReadGuard) {
         let Path { mut above, leaf } = self.path(key, guard);
-        let Ok(at) = leaf.find(key, guard) else {
+        let view = leaf.view(guard);
+        let Ok(at) = view.find(key) else {
             debug_assert!(false, "{key:?} is in the tree");
             return;
         };
-        if leaf.nodes.len() > 1 || above.is_empty() {
-            let was_set = leaf.node(at, guard).is_some_and(|node| node.newest().is_set());
-            let (before, rest) = leaf.nodes.split_at(at);
-            let set = leaf.set.load(Ordering::Relaxed) - u32::from(was_set);
-            let mut empty_since = leaf.empty_since.load(Ordering::Relaxed);
-            if set == 0 {
-                empty_since = empty_since.min(at_version.0);
-            }
-            let page = Leaf {
-                digests: leaf.digests.without(at),
-                nodes: [before, rest.get(1..).unwrap_or_default()].concat().into(),
-                set: AtomicU32::new(set),
-                empty_since: AtomicU64::new(empty_since),
-                last_birth: AtomicU64::new(leaf.last_birth.load(Ordering::Relaxed)),
-            };
-            self.cell(&above).replace(Box::new(Page::Leaf(page)), guard);
+        if view.len() > 1 || above.is_empty() {
+            leaf.remove(at, at_version, guard);
             return;
         }
         // The leaf goes, and so does every page above that has no other child.
@@ -358,20 +249,12 @@ impl Tree {
         was_set: bool,
         guard: &ReadGuard,
     ) {
-        let Path { leaf, .. } = self.path(key, guard);
-        leaf.last_birth.fetch_max(version.0, Ordering::Relaxed);
-        if !was_set {
-            leaf.set.fetch_add(1, Ordering::Relaxed);
-            leaf.empty_since.store(NEVER, Ordering::Relaxed);
-        }
+        self.path(key, guard).leaf.note_birth(version, was_set);
     }
 
     /// Notes that the newest record of a key has become one without a value, at `version`.
     pub(super) fn note_clear(&self, key: KeyRef<'_>, version: Version, guard: &ReadGuard) {
-        let Path { leaf, .. } = self.path(key, guard);
-        if leaf.set.fetch_sub(1, Ordering::Relaxed) == 1 {
-            leaf.empty_since.store(version.0, Ordering::Relaxed);
-        }
+        self.path(key, guard).leaf.note_clear(version);
     }
 
     /// A cursor before the first node not below `key`. It passes over leaves in which a read at
@@ -383,7 +266,8 @@ impl Tree {
         guard: &'g ReadGuard,
     ) -> Cursor<'g> {
         let Path { above, leaf } = self.path(key, guard);
-        let at = match leaf.find(key, guard) {
+        let leaf = leaf.view(guard);
+        let at = match leaf.find(key) {
             Ok(at) | Err(at) => at,
         };
         Cursor { guard, version, above, leaf, at, ahead: None }
@@ -392,19 +276,21 @@ impl Tree {
 
 impl Drop for Tree {
     fn drop(&mut self) {
+        // SAFETY: nobody else looks at a tree that is being dropped, and nothing of it is retired.
+        let guard = unsafe { ReadGuard::unpinned() };
         let mut pages = vec![page_of(&mut self.root)];
         while let Some(page) = pages.pop() {
             match page {
                 Page::Leaf(leaf) => {
+                    let leaf = leaf.view(&guard);
+                    let nodes = || (0..leaf.len()).filter_map(|at| leaf.pointer(at));
                     // All of a leaf are fetched before the first is waited for.
-                    for node in &leaf.nodes {
-                        node.prefetch();
-                    }
-                    for node in &leaf.nodes {
+                    nodes().for_each(NodePointer::prefetch);
+                    for node in nodes() {
                         // SAFETY: the leaf's nodes are there until they are freed below.
                         unsafe { node.prefetch_newest() };
                     }
-                    for node in leaf.nodes {
+                    for node in nodes() {
                         // SAFETY: every node is in one leaf, and nobody looks any more.
                         unsafe { node.free() };
                     }
@@ -427,7 +313,7 @@ pub(super) struct Cursor<'g> {
     guard: &'g ReadGuard,
     version: Version,
     above: Vec<(&'g Inner, usize)>,
-    leaf: &'g Leaf,
+    leaf: View<'g>,
     /// The node after the place.
     at: usize,
     /// The leaf that comes next, once it is being fetched.
@@ -437,15 +323,16 @@ pub(super) struct Cursor<'g> {
 impl<'g> Cursor<'g> {
     /// Goes on to before the first node not below `key`, which is not before the place.
     pub(super) fn go_to(&mut self, tree: &'g Tree, key: KeyRef<'_>) {
-        let is_here = self.leaf.nodes.len().checked_sub(1).is_some_and(|last| {
-            key <= self.leaf.key(last, self.guard)
-                && self.leaf.nodes.first().is_some_and(|_| self.leaf.key(0, self.guard) <= key)
-        });
+        let is_here = self
+            .leaf
+            .len()
+            .checked_sub(1)
+            .is_some_and(|last| key <= self.leaf.key(last) && self.leaf.key(0) <= key);
         if !is_here {
             *self = tree.seek(key, self.version, self.guard);
             return;
         }
-        self.at = match self.leaf.find(key, self.guard) {
+        self.at = match self.leaf.find(key) {
             Ok(at) | Err(at) => at,
         };
     }
@@ -453,9 +340,9 @@ impl<'g> Cursor<'g> {
     /// Steps over the next node.
     pub(super) fn next(&mut self) -> Option<NodeRef<'g>> {
         loop {
-            if let Some(node) = self.leaf.node(self.at, self.guard) {
-                let (at, left) = (self.at, self.leaf.nodes.len() - self.at);
-                self.leaf.prefetch(Some(at + NODES_AHEAD), Some(at + RECORDS_AHEAD), self.guard);
+            if let Some(node) = self.leaf.node(self.at) {
+                let (at, left) = (self.at, self.leaf.len() - self.at);
+                self.leaf.prefetch(Some(at + NODES_AHEAD), Some(at + RECORDS_AHEAD));
                 self.prefetch_beyond(left, Direction::Forward);
                 self.at += 1;
                 return Some(node);
@@ -472,8 +359,8 @@ impl<'g> Cursor<'g> {
                 self.prefetch_beyond(self.at, Direction::Reverse);
                 self.at = at;
                 let (node, record) = (at.checked_sub(NODES_AHEAD), at.checked_sub(RECORDS_AHEAD));
-                self.leaf.prefetch(node, record, self.guard);
-                return self.leaf.node(at, self.guard);
+                self.leaf.prefetch(node, record);
+                return self.leaf.node(at);
             }
             self.previous_leaf()?;
             self.prefetch_first(Direction::Reverse);
@@ -487,10 +374,10 @@ impl<'g> Cursor<'g> {
             Direction::Reverse => self.at.checked_sub(step + 1),
         };
         for step in 0..NODES_AHEAD {
-            self.leaf.prefetch(place(step), None, self.guard);
+            self.leaf.prefetch(place(step), None);
         }
         for step in 0..RECORDS_AHEAD {
-            self.leaf.prefetch(None, place(step), self.guard);
+            self.leaf.prefetch(None, place(step));
         }
     }
 
@@ -513,20 +400,20 @@ impl<'g> Cursor<'g> {
             return;
         }
         let Page::Leaf(leaf) = page else { return };
-        let place = |step: usize| match direction {
-            Direction::Forward => Some(step),
-            Direction::Reverse => leaf.nodes.len().checked_sub(step + 1),
-        };
         if left > NODES_AHEAD {
-            let ends = [0, NODES_AHEAD].into_iter().filter_map(place);
-            for node in ends.filter_map(|at| leaf.nodes.get(at)) {
-                prefetch((&raw const *node).cast());
+            if left == LIST_AHEAD {
+                leaf.prefetch_lists(self.guard);
             }
             return;
         }
+        let leaf = leaf.view(self.guard);
+        let place = |step: usize| match direction {
+            Direction::Forward => Some(step),
+            Direction::Reverse => leaf.len().checked_sub(step + 1),
+        };
         let node = place(NODES_AHEAD - left);
         let record = RECORDS_AHEAD.checked_sub(left).and_then(place);
-        leaf.prefetch(node, record, self.guard);
+        leaf.prefetch(node, record);
     }
 
     /// The page beside this one, if it has the same parent.
@@ -559,7 +446,7 @@ impl<'g> Cursor<'g> {
             let (inner, child) = self.above.pop()?;
             if let Some(child) = child.checked_sub(1) {
                 self.descend(inner, child, |inner| inner.children.len() - 1);
-                self.at = self.leaf.nodes.len();
+                self.at = self.leaf.len();
                 if !self.is_empty_leaf() {
                     return Some(());
                 }
@@ -573,7 +460,7 @@ impl<'g> Cursor<'g> {
             self.above.push((inner, child));
             match inner.child(child).load(self.guard) {
                 Page::Leaf(leaf) => {
-                    self.leaf = leaf;
+                    self.leaf = leaf.view(self.guard);
                     self.ahead = None;
                     return;
                 }
@@ -583,23 +470,23 @@ impl<'g> Cursor<'g> {
     }
 
     fn is_empty_leaf(&self) -> bool {
-        self.leaf.empty_since.load(Ordering::Relaxed) <= self.version.0
+        self.leaf.leaf.empty_since() <= self.version.0
     }
 
     /// Passes over the rest of the leaf if a range tombstone of `version` that covers all keys
     /// before `end` hides it.
     pub(super) fn skip_hidden_forward(&mut self, version: Version, end: Option<KeyRef<'_>>) {
-        if self.leaf.last_birth.load(Ordering::Relaxed) < version.0
-            && end.is_none_or(|end| self.leaf.key(self.leaf.nodes.len() - 1, self.guard) < end)
+        if self.leaf.leaf.last_birth() < version.0
+            && end.is_none_or(|end| self.leaf.key(self.leaf.len() - 1) < end)
         {
-            self.at = self.leaf.nodes.len();
+            self.at = self.leaf.len();
         }
     }
 
     /// The same backwards, for a tombstone that covers all keys from `begin` on.
     pub(super) fn skip_hidden_reverse(&mut self, version: Version, begin: Option<KeyRef<'_>>) {
-        if self.leaf.last_birth.load(Ordering::Relaxed) < version.0
-            && begin.is_none_or(|begin| begin <= self.leaf.key(0, self.guard))
+        if self.leaf.leaf.last_birth() < version.0
+            && begin.is_none_or(|begin| begin <= self.leaf.key(0))
         {
             self.at = 0;
         }
@@ -608,16 +495,16 @@ impl<'g> Cursor<'g> {
     /// The nodes from here to the end of the leaf, as a sample and a count, and goes on to the next
     /// leaf; if all of them are below `end`.
     pub(super) fn leaf_below(&mut self, end: KeyRef<'_>) -> Option<(NodeRef<'g>, usize)> {
-        if self.at == self.leaf.nodes.len() {
+        if self.at == self.leaf.len() {
             self.next_leaf()?;
         }
-        let last = self.leaf.node(self.leaf.nodes.len().checked_sub(1)?, self.guard)?;
+        let last = self.leaf.node(self.leaf.len().checked_sub(1)?)?;
         if end <= last.key() {
             return None;
         }
-        let first = self.leaf.node(self.at, self.guard)?;
-        let count = self.leaf.nodes.len() - self.at;
-        self.at = self.leaf.nodes.len();
+        let first = self.leaf.node(self.at)?;
+        let count = self.leaf.len() - self.at;
+        self.at = self.leaf.len();
         Some((first, count))
     }
 }
