@@ -17,6 +17,10 @@ const SECONDS_MAX: f64 = 1e6;
 /// How long is run before, unless told otherwise.
 const WARM_UP_DEFAULT: f64 = 1.0;
 
+/// Requests that a connection may have in flight at a rate, unless told otherwise: users don't wait
+/// for each other's answers, and what a stall has kept waiting leaves in few writes.
+const PIPELINE_AT_RATE: usize = 16;
+
 /// One run.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct RunArguments {
@@ -25,13 +29,14 @@ pub(crate) struct RunArguments {
     /// Whom to ask, once it is known.
     #[arg(skip)]
     pub(super) target: Place,
-    /// How many connections; with rmw, how many transactions at once, times the pipeline.
+    /// How many connections; with transactions, how many at once, times the pipeline.
     #[arg(long, value_name = "COUNT", default_value_t = 50,
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(super) connections: u32,
-    /// How many requests each connection keeps in flight.
-    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = parse_pipeline)]
-    pub(super) pipeline: usize,
+    /// How many requests each connection keeps in flight; with --rate, how many at most: 1, and 16
+    /// with --rate, unless told otherwise.
+    #[arg(long, value_name = "COUNT", value_parser = parse_pipeline)]
+    pub(super) pipeline: Option<usize>,
     /// How many keys there are.
     #[arg(long, value_name = "COUNT", default_value_t = 100_000,
           value_parser = clap::value_parser!(u64).range(1..=1_000_000_000_000))]
@@ -105,6 +110,11 @@ impl RunArguments {
         Ok(())
     }
 
+    /// How many requests each connection has in flight.
+    pub(super) fn pipeline(&self) -> usize {
+        self.pipeline.unwrap_or(if self.rate.is_some() { PIPELINE_AT_RATE } else { 1 })
+    }
+
     /// Which keys are picked how often.
     pub(super) fn distribution(&self) -> Distribution {
         self.distribution.unwrap_or_else(|| self.workload.distribution())
@@ -128,7 +138,7 @@ impl RunArguments {
     pub(super) fn settings(&self) -> Settings {
         Settings {
             connections: self.connections,
-            pipeline: self.pipeline,
+            pipeline: self.pipeline(),
             threads: self.threads,
             keys: self.keys,
             key_size: self.key_size,

@@ -10,6 +10,12 @@ use crate::cli::progress::float;
 /// The longest latency that is told apart from longer ones, in microseconds.
 const LATENCY_US_MAX: u64 = 600_000_000;
 
+/// How much of what was due may be missing before a rate counts as not reached.
+const MISSING_SHARE: f64 = 0.02;
+
+/// How much may be missing of a short run: what was due in so many seconds.
+const MISSING_SECONDS: f64 = 0.01;
+
 /// A measured run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Measurement {
@@ -58,6 +64,14 @@ impl Measurement {
     /// Microseconds of a processor that one operation takes, of these seconds of the run.
     pub(crate) fn cpu_us_per_operation(&self, cpu_seconds: f64) -> f64 {
         cpu_seconds * 1e6 / float(self.operations.max(1))
+    }
+
+    /// Whether as much was done as was asked for at a rate; without one, nothing was. What is missing
+    /// because the end was seen late is not counted.
+    pub(crate) fn is_rate_reached(&self) -> bool {
+        let rate = self.settings.rate.unwrap_or_default();
+        let due = rate * self.seconds;
+        due - float(self.operations) <= (due * MISSING_SHARE).max(rate * MISSING_SECONDS)
     }
 
     /// The object that `--json` prints, in one line.

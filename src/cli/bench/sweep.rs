@@ -15,13 +15,8 @@ use super::{
     measurement::Measurement,
     target::{opened::Opened, place::Place},
 };
-use crate::cli::progress::float;
-
 /// The rates, of what was reached without one.
 const STEPS: [f64; 10] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.05];
-
-/// How much of a rate is to be reached to have sustained it.
-const SUSTAINED: f64 = 0.98;
 
 /// How many times the p99 of the lowest rate is still before the knee.
 const P99_TIMES: u64 = 5;
@@ -37,6 +32,8 @@ pub(super) fn run(
     let opened = Opened::open(&run)?;
     let load_seconds = if run.load { Some(drive::fill(&run, &opened)?) } else { None };
     run.rate = None;
+    // All steps are as deep as the first.
+    run.pipeline = Some(run.pipeline());
     let mut most = drive::measure(&run, &opened, None)?;
     most.load_seconds = load_seconds;
     let tell = |line: &str| {
@@ -80,19 +77,14 @@ fn row(step: &Measurement) -> String {
         latency.p99,
         latency.p999,
         latency.max,
-        if is_sustained(step) { "" } else { "  not sustained" }
+        if step.is_rate_reached() { "" } else { "  not sustained" }
     )
-}
-
-fn is_sustained(step: &Measurement) -> bool {
-    let due = step.settings.rate.unwrap_or_default() * step.seconds;
-    float(step.operations) >= due * SUSTAINED
 }
 
 /// The last step before the first that wasn't sustained or whose p99 has taken off.
 fn knee(steps: &[Measurement]) -> Option<&Measurement> {
     let bound = steps.first()?.latency_us.p99 * P99_TIMES;
-    let is_good = |step: &&Measurement| is_sustained(step) && step.latency_us.p99 <= bound;
+    let is_good = |step: &&Measurement| step.is_rate_reached() && step.latency_us.p99 <= bound;
     steps.iter().take_while(is_good).last()
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::comparison::{Measure, QUANTITIES, Quantity, Ratio, Round};
 use crate::cli::bench::{
     measurement::{Measurement, histogram},
-    report::{charts, page::Page},
+    report::{charts, page::Page, shortfall},
     svg::{Axis, Chart, Scale, Series, Unit, grouped},
 };
 
@@ -55,18 +55,35 @@ pub(super) fn table(rounds: &[Round]) -> String {
     for cells in rows(rounds) {
         line(cells.each_ref().map(String::as_str));
     }
+    for told in shortfalls(rounds) {
+        let _ = writeln!(text, "\n{told}");
+    }
     text
+}
+
+/// Whose rounds didn't reach the rate that was asked for.
+fn shortfalls(rounds: &[Round]) -> impl Iterator<Item = String> {
+    ['a', 'b'].into_iter().filter_map(|letter| {
+        let runs = rounds.iter().map(|round| if letter == 'a' { &round.a } else { &round.b });
+        let short: Vec<_> = runs.filter_map(shortfall).collect();
+        let (count, all) = (short.len(), rounds.len());
+        let first = short.first()?;
+        Some(format!("{letter} didn't reach the rate in {count} of {all} rounds. First: {first}."))
+    })
 }
 
 /// What was measured, in a line.
 fn setting(run: &Measurement, rounds: usize) -> String {
     let settings = &run.settings;
+    let rate = settings.rate.map_or_else(String::new, |rate| format!(", {rate} a second"));
     format!(
-        "{}: {} connections, {} deep, {} keys, values of {} bytes, {rounds} rounds of {} s each",
+        "{}: {} connections, {} deep, {} keys {}, values of {} bytes{rate}, {rounds} rounds of \
+         {} s each",
         run.workload,
         grouped(settings.connections.into()),
         settings.pipeline,
         settings.keys,
+        settings.distribution,
         settings.value_size,
         settings.seconds_wanted,
     )
@@ -109,6 +126,9 @@ pub(super) fn page(rounds: &[Round]) -> String {
         if let Some(error) = &run.first_error {
             page.trouble(&format!("{} operations on {} failed: {error}", run.errors, run.target));
         }
+    }
+    for told in shortfalls(rounds) {
+        page.trouble(&told);
     }
     page.heading("Medians and ratios");
     let rows: Vec<_> = rows(rounds).iter().map(|cells| cells.to_vec()).collect();

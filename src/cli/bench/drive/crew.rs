@@ -1,15 +1,13 @@
 //! The workers of a run, thread by thread.
 
-use std::{
-    ops::Range,
-    sync::{Arc, mpsc},
-};
+use std::sync::{Arc, mpsc};
 
 use plinth_client::Database;
 use plinth_protocol::Error;
 use tokio::task::JoinSet;
 
 use super::{
+    bell::Bell,
     pace::Timetable,
     runtime,
     single::{self, Requests},
@@ -55,7 +53,7 @@ impl<'a> Crew<'a> {
                 arguments.target.cannot(&workload.to_string(), "there is no server to ask")
             })?),
         };
-        let depth = if script.is_some() { arguments.pipeline as u64 } else { 1 };
+        let depth = if script.is_some() { arguments.pipeline() as u64 } else { 1 };
         let workers = u64::from(arguments.connections) * depth;
         let timetable = arguments.rate.map(|rate| Timetable { rate, workers });
         let (script, ground) = (script.map(Arc::new), Ground::new(arguments));
@@ -65,115 +63,138 @@ impl<'a> Crew<'a> {
     /// A thread's part: opens its connections, says that it is ready, works until the run is over.
     pub(crate) fn work(&self, thread: u32, ready: &Ready) -> Result<(), Error> {
         let Some(tally) = self.run.tallies().get(thread as usize) else { return Ok(()) };
-        let share = |part: u32| {
-            let part = u64::from(self.arguments.connections) * u64::from(part);
-            (part / u64::from(self.arguments.threads)) as u32
-        };
-        let connections = share(thread)..share(thread + 1);
         runtime()?.block_on(async {
-            let mut workers = JoinSet::new();
-            let mut server = None;
-            match (&self.arguments.workload, self.opened) {
-                (Workload::Single(single), Opened::Plinth(address)) => {
-                    for number in connections {
-                        let (pipe, hello) = Connection::open(address).await?;
-                        server = Some(String::from_utf8_lossy(&hello.server).into_owned());
-                        self.ask(&mut workers, *single, pipe, number, tally);
-                    }
-                }
-                (Workload::Single(single), Opened::Embedded(database)) => {
-                    server = Some(embedded::SERVER.to_owned());
-                    for number in connections {
-                        let pipe = embedded::Connection::new(database.backend().engine());
-                        self.ask(&mut workers, *single, pipe, number, tally);
-                    }
-                }
-                (Workload::Single(single), Opened::Redis(address)) => {
-                    for number in connections {
-                        let mut pipe = redis::Connection::open(address).await?;
-                        if server.is_none() {
-                            server = Some(pipe.server().await?);
-                        }
-                        self.ask(&mut workers, *single, pipe, number, tally);
-                    }
-                }
-                // Refused when it was opened.
-                (_, Opened::Redis(_)) => {}
-                (_, Opened::Plinth(address)) => {
-                    let (_, hello) = Connection::open(address).await?;
-                    server = Some(String::from_utf8_lossy(&hello.server).into_owned());
-                    let store = Database::connect(address).await?;
-                    self.spawn(&mut workers, &store, tally, connections);
-                }
-                (_, Opened::Embedded(store)) => {
-                    server = Some(embedded::SERVER.to_owned());
-                    self.spawn(&mut workers, store, tally, connections);
-                }
-                #[cfg(feature = "fdb")]
-                (_, Opened::FoundationDb(library)) => {
-                    server = Some(library.server().to_owned());
-                    self.spawn(&mut workers, library, tally, connections);
-                }
-            }
+            let bell = self.timetable.map(Bell::new).transpose()?;
+            let mut gang = Gang { crew: self, thread, tally, bell, workers: JoinSet::new() };
+            let server = gang.gather().await?;
             let _ = ready.send(Ok(server));
-            workers.join_all().await;
-            Ok(())
+            gang.work().await
+        })
+    }
+}
+
+/// The workers of a thread.
+struct Gang<'a> {
+    crew: &'a Crew<'a>,
+    thread: u32,
+    tally: &'a Arc<SharedTally>,
+    /// Rings for them when they work at a rate.
+    bell: Option<Bell>,
+    workers: JoinSet<()>,
+}
+
+impl Gang<'_> {
+    /// Opens the connections and has all wait for the run to begin. Tells who answers.
+    async fn gather(&mut self) -> Result<Option<String>, Error> {
+        Ok(match (&self.crew.arguments.workload, self.crew.opened) {
+            (Workload::Single(single), Opened::Plinth(address)) => {
+                let mut server = None;
+                for number in self.connections() {
+                    let (pipe, hello) = Connection::open(address).await?;
+                    server = Some(String::from_utf8_lossy(&hello.server).into_owned());
+                    self.ask(*single, pipe, number);
+                }
+                server
+            }
+            (Workload::Single(single), Opened::Embedded(database)) => {
+                for number in self.connections() {
+                    let pipe = embedded::Connection::new(database.backend().engine());
+                    self.ask(*single, pipe, number);
+                }
+                Some(embedded::SERVER.to_owned())
+            }
+            (Workload::Single(single), Opened::Redis(address)) => {
+                let mut server = None;
+                for number in self.connections() {
+                    let mut pipe = redis::Connection::open(address).await?;
+                    if server.is_none() {
+                        server = Some(pipe.server().await?);
+                    }
+                    self.ask(*single, pipe, number);
+                }
+                server
+            }
+            // Refused when it was opened.
+            (_, Opened::Redis(_)) => None,
+            (_, Opened::Plinth(address)) => {
+                let (_, hello) = Connection::open(address).await?;
+                self.transact(&Database::connect(address).await?);
+                Some(String::from_utf8_lossy(&hello.server).into_owned())
+            }
+            (_, Opened::Embedded(store)) => {
+                self.transact(store);
+                Some(embedded::SERVER.to_owned())
+            }
+            #[cfg(feature = "fdb")]
+            (_, Opened::FoundationDb(library)) => {
+                self.transact(library);
+                Some(library.server().to_owned())
+            }
         })
     }
 
+    /// The numbers of this thread's connections. Neighbours are on different threads: where they
+    /// work in turn, so do the threads.
+    fn connections(&self) -> impl Iterator<Item = u32> + use<> {
+        let arguments = self.crew.arguments;
+        (self.thread..arguments.connections).step_by(arguments.threads as usize)
+    }
+
     /// Sets one to work on single requests.
-    fn ask<P: Pipe>(
-        &self,
-        workers: &mut JoinSet<()>,
-        single: Single,
-        pipe: P,
-        number: u32,
-        tally: &Arc<SharedTally>,
-    ) {
-        let requests = Requests::new(self.arguments, single, &self.ground, number);
-        let worker = single::Worker::new((pipe, number.into()), requests, tally);
-        workers.spawn(worker.work(Arc::clone(self.run), self.timetable));
+    fn ask<P: Pipe>(&mut self, single: Single, pipe: P, number: u32) {
+        let Crew { arguments, ground, run, .. } = self.crew;
+        let requests = Requests::new(arguments, single, ground, number);
+        let worker = single::Worker::new(pipe, requests, self.tally);
+        let turns = self.bell.as_mut().map(|bell| bell.add(number.into()));
+        self.workers.spawn(worker.work(Arc::clone(run), turns));
     }
 
     /// Sets workers to work on transactions, which are recorded if that is asked for.
-    fn spawn<S: Store>(
-        &self,
-        workers: &mut JoinSet<()>,
-        store: &S,
-        tally: &Arc<SharedTally>,
-        connections: Range<u32>,
-    ) {
-        match self.recording {
+    fn transact<S: Store>(&mut self, store: &S) {
+        match self.crew.recording {
             Some(thread) => {
-                let store = RecordedStore::new(store.clone(), thread.recorder());
-                self.spawn_on(workers, &store, tally, connections);
+                self.transact_on(&RecordedStore::new(store.clone(), thread.recorder()));
             }
-            None => self.spawn_on(workers, store, tally, connections),
+            None => self.transact_on(store),
         }
     }
 
     /// Sets as many to work on transactions as there are connections, times the pipeline.
-    fn spawn_on<S: Store>(
-        &self,
-        workers: &mut JoinSet<()>,
-        store: &S,
-        tally: &Arc<SharedTally>,
-        connections: Range<u32>,
-    ) {
-        let Some(script) = &self.script else { return };
-        let pipeline = self.arguments.pipeline as u64;
-        for number in connections {
-            for depth in 0..pipeline {
+    fn transact_on<S: Store>(&mut self, store: &S) {
+        let Crew { arguments, ground, run, script: Some(script), .. } = self.crew else { return };
+        for depth in 0..arguments.pipeline() as u64 {
+            for number in self.connections().map(u64::from) {
                 let worker = transactions::Worker {
-                    number: u64::from(number) * pipeline + depth,
                     store: store.clone(),
                     script: Arc::clone(script),
-                    ground: self.ground.clone(),
-                    random: self.arguments.random(u64::from(number) << 32 | depth),
-                    tally: Arc::clone(tally),
+                    ground: ground.clone(),
+                    random: arguments.random(number << 32 | depth),
+                    tally: Arc::clone(self.tally),
                 };
-                workers.spawn(worker.work(Arc::clone(self.run), self.timetable));
+                let turns = self
+                    .bell
+                    .as_mut()
+                    .map(|bell| bell.add(depth * u64::from(arguments.connections) + number));
+                self.workers.spawn(worker.work(Arc::clone(run), turns));
             }
         }
+    }
+
+    /// Works until the run is over.
+    async fn work(self) -> Result<(), Error> {
+        let Self { crew, tally, bell, mut workers, .. } = self;
+        let Some(bell) = bell else {
+            workers.join_all().await;
+            return Ok(());
+        };
+        tokio::select! {
+            () = async { while workers.join_next().await.is_some() {} } => {}
+            error = bell.ring(crew.run) => {
+                // Without it nobody works.
+                tally.lock().fail(error);
+                crew.run.end();
+            }
+        }
+        Ok(())
     }
 }

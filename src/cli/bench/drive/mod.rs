@@ -1,5 +1,6 @@
 //! How the load is put on: filling, warming up, measuring.
 
+mod bell;
 mod crew;
 mod fill;
 mod pace;

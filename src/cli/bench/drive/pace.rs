@@ -4,23 +4,9 @@
 //! are workers. A worker that is late begins what is due as soon as it can; the operation's latency
 //! counts from when it was due, so that a stall is seen by all whom it would have kept waiting.
 
-use std::{
-    io,
-    os::fd::OwnedFd,
-    time::{Duration, Instant},
-};
-
-use plinth_protocol::{Error, ErrorCode};
-use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
-    timerfd_settime,
-};
-use tokio::net::unix::pipe::Receiver;
+use std::time::{Duration, Instant};
 
 use crate::cli::progress::float;
-
-/// The longest wait before a look at the run.
-const WAIT_MAX: Duration = Duration::from_millis(50);
 
 /// How far apart the operations of all workers are due.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +15,29 @@ pub(crate) struct Timetable {
     pub(crate) rate: f64,
     /// How many workers there are.
     pub(crate) workers: u64,
+}
+
+impl Timetable {
+    /// When the operation with this number is due, if the first one was when all began.
+    pub(crate) fn due(&self, begun: Instant, number: u64) -> Instant {
+        begun + Duration::from_secs_f64(float(number) / self.rate)
+    }
+
+    /// How many operations were due by then.
+    pub(crate) fn due_by(&self, begun: Instant, then: Instant) -> u64 {
+        let Some(passed) = then.checked_duration_since(begun) else { return 0 };
+        // As near as a product comes, and then exactly what `due` says.
+        let count = passed.as_secs_f64() * self.rate;
+        #[expect(clippy::cast_sign_loss, reason = "neither time nor rate is below 0")]
+        let mut count = count as u64;
+        while count > 0 && self.due(begun, count - 1) > then {
+            count -= 1;
+        }
+        while self.due(begun, count) <= then {
+            count += 1;
+        }
+        count
+    }
 }
 
 /// When the operations of one worker are due.
@@ -47,14 +56,9 @@ impl Pace {
         Self { table, begun, next: worker }
     }
 
-    /// When the next operation is due.
-    pub(crate) fn next(&self) -> Instant {
-        self.begun + Duration::from_secs_f64(float(self.next) / self.table.rate)
-    }
-
     /// When the next operation was due, if that has come; the one after it is next then.
     pub(crate) fn take(&mut self, now: Instant) -> Option<Instant> {
-        let due = self.next();
+        let due = self.table.due(self.begun, self.next);
         if due > now {
             return None;
         }
@@ -63,69 +67,10 @@ impl Pace {
     }
 
     /// How many were due by then and were never taken.
-    pub(crate) fn missed(mut self, by: Instant) -> u64 {
-        let mut missed = 0;
-        while self.take(by).is_some() {
-            missed += 1;
-        }
-        missed
+    pub(crate) fn missed(self, by: Instant) -> u64 {
+        let due = self.table.due_by(self.begun, by);
+        due.saturating_sub(self.next).div_ceil(self.table.workers)
     }
-}
-
-/// Wakes its worker, exactly: tokio's own timers tell milliseconds apart, a fast answer takes tens
-/// of microseconds.
-#[derive(Debug)]
-pub(crate) struct Alarm {
-    timer: OwnedFd,
-    ready: Receiver,
-}
-
-impl Alarm {
-    /// An alarm of the runtime that this is called on.
-    pub(crate) fn new() -> io::Result<Self> {
-        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-        let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
-        // A timer is read like a pipe; there is no safer way to wait for a file with tokio.
-        let ready = Receiver::from_owned_fd_unchecked(timer.try_clone()?)?;
-        Ok(Self { timer, ready })
-    }
-
-    /// Waits until then, or for a while: who waits looks now and then whether the run is over.
-    pub(crate) async fn wait_for(&self, then: Instant) -> io::Result<()> {
-        self.wait_until(then.min(Instant::now() + WAIT_MAX)).await
-    }
-
-    /// Waits until then. If it is dropped before, the next wait begins anew.
-    async fn wait_until(&self, then: Instant) -> io::Result<()> {
-        let left = then.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Ok(());
-        }
-        let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let value = Timespec {
-            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: left.subsec_nanos().into(),
-        };
-        let spec = Itimerspec { it_interval: zero, it_value: value };
-        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &spec)?;
-        let mut expirations = [0; 8];
-        loop {
-            self.ready.readable().await?;
-            match self.ready.try_read(&mut expirations) {
-                Ok(_) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-}
-
-/// That there is no alarm, and why.
-pub(crate) fn no_alarm(error: &io::Error) -> Error {
-    let message = format!(
-        "can't set a timer: {error}; a run at a rate needs three files for each connection"
-    );
-    Error::new(ErrorCode::IO_ERROR, message)
 }
 
 #[cfg(test)]
@@ -142,7 +87,7 @@ mod tests {
             while let Some(at) = pace.take(begun + Duration::from_millis(9)) {
                 due.push((at - begun).as_micros());
             }
-            assert!(pace.next() > begun + Duration::from_millis(9));
+            assert_eq!(pace.missed(begun + Duration::from_millis(9)), 0);
         }
         due.sort_unstable();
         assert_eq!(due, (0..10).map(|ms| ms * 1_000).collect::<Vec<_>>());
@@ -158,15 +103,21 @@ mod tests {
         assert_eq!(pace.missed(begun + Duration::from_secs(1)), 4);
     }
 
-    #[tokio::test]
-    async fn an_alarm_goes_off_when_it_is_to_and_can_be_set_again() {
-        let alarm = Alarm::new().unwrap();
+    #[test]
+    fn as_many_are_due_as_have_a_time_that_has_come() {
         let begun = Instant::now();
-        let soon = begun + Duration::from_millis(3);
-        let first = alarm.wait_until(begun + Duration::from_hours(1));
-        assert!(tokio::time::timeout(Duration::from_millis(1), first).await.is_err());
-        alarm.wait_until(soon).await.unwrap();
-        assert!(begun.elapsed() >= Duration::from_millis(3));
-        alarm.wait_until(begun).await.unwrap();
+        for rate in [0.001, 1.0, 3.0, 999.9, 123_456.7, 1e8] {
+            let table = Timetable { rate, workers: 1 };
+            assert_eq!(table.due_by(begun, begun), 1);
+            for number in [1, 2, 3, 10, 1_001, 86_400_000] {
+                let due = table.due(begun, number);
+                assert_eq!(table.due_by(begun, due), number + 1, "{rate}");
+                assert_eq!(
+                    table.due_by(begun, due.checked_sub(Duration::from_nanos(1)).unwrap()),
+                    number,
+                    "{rate}"
+                );
+            }
+        }
     }
 }

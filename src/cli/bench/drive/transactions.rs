@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Instant};
 use plinth_protocol::{Error, ErrorCode};
 
 use super::{
-    pace::{Alarm, Pace, Timetable, no_alarm},
+    bell::Turns,
+    pace::Pace,
     tally::{Run, SharedTally},
 };
 use crate::cli::bench::{
@@ -16,7 +17,6 @@ use crate::cli::bench::{
 
 /// One that does transactions, one at a time.
 pub(crate) struct Worker<S> {
-    pub(crate) number: u64,
     pub(crate) store: S,
     pub(crate) script: Arc<Script>,
     pub(crate) ground: Ground,
@@ -26,11 +26,11 @@ pub(crate) struct Worker<S> {
 
 impl<S: Store> Worker<S> {
     /// Works until the run is over or a transaction fails for good.
-    pub(crate) async fn work(mut self, run: Arc<Run>, timetable: Option<Timetable>) {
+    pub(crate) async fn work(mut self, run: Arc<Run>, turns: Option<Turns>) {
         let begun = run.begun().await;
-        let worked = match timetable {
+        let worked = match turns {
             None => self.closed(&run).await,
-            Some(table) => self.open(&run, Pace::new(table, self.number, begun)).await,
+            Some(turns) => self.open(&run, &turns, turns.pace(begun)).await,
         };
         let ended = match worked {
             Ok(()) => self.finish().await,
@@ -52,15 +52,17 @@ impl<S: Store> Worker<S> {
     }
 
     /// Each when it is due, or as soon as the one before it lets it.
-    async fn open(&mut self, run: &Run, mut pace: Pace) -> Result<(), Error> {
-        let alarm = Alarm::new().map_err(|error| no_alarm(&error))?;
+    async fn open(&mut self, run: &Run, turns: &Turns, mut pace: Pace) -> Result<(), Error> {
         loop {
-            alarm.wait_for(pace.next()).await.map_err(|error| no_alarm(&error))?;
+            let now = Instant::now();
             if run.is_over() {
-                self.tally.lock().unsent += pace.missed(Instant::now());
+                self.tally.lock().unsent += pace.missed(now);
                 return Ok(());
             }
-            let Some(due) = pace.take(Instant::now()) else { continue };
+            let Some(due) = pace.take(now) else {
+                turns.rung().await;
+                continue;
+            };
             if run.admit(1) == 0 {
                 return Ok(());
             }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{charts, page::Page};
+use super::{charts, page::Page, shortfall};
 use crate::cli::{
     bench::{
         measurement::Measurement,
@@ -74,6 +74,9 @@ fn troubles(run: &Measurement, page: &mut Page) {
         let first = run.first_error.as_deref().unwrap_or("nothing");
         let errors = grouped(float(run.errors));
         page.trouble(&format!("{errors} operations failed. The first said: {first}"));
+    }
+    if let Some(text) = shortfall(run) {
+        page.trouble(&format!("The rate was not reached: {text}."));
     }
     if run.misses > 0 {
         let misses = grouped(float(run.misses));

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::shortfall;
 use crate::cli::bench::measurement::Measurement;
 
 /// The table that a run ends with.
@@ -19,16 +20,15 @@ pub(crate) fn table(run: &Measurement) -> String {
         "operations",
         &format!("{} in {:.1} s: {:.0} a second", run.operations, run.seconds, run.ops_per_second),
     );
+    if let Some(text) = shortfall(run) {
+        row("not reached", &text);
+    }
     let mut latency = format!("mean {:.0} µs", run.latency_us.mean);
     for (name, us) in run.latency_us.by_name() {
         let _ = write!(latency, ", {name} {us} µs");
     }
     row("latency", &latency);
     row("errors", &run.errors.to_string());
-    if run.unsent > 0 {
-        let unsent = run.unsent;
-        row("not begun", &format!("{unsent} were due and had no room: the rate is not sustained"));
-    }
     row("conflicts", &run.conflicts.to_string());
     if run.misses > 0 {
         row("misses", &format!("{} keys were not there: fill first, with --load", run.misses));

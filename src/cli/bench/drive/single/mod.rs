@@ -12,35 +12,30 @@ use plinth_protocol::{Error, ErrorCode};
 
 pub(crate) use self::requests::Requests;
 use super::{
-    pace::{Pace, Timetable},
+    bell::Turns,
     tally::{Run, SharedTally},
 };
 use crate::cli::bench::target::pipe::Pipe;
 
 /// A worker: its connection, and what it asks over and over.
 pub(crate) struct Worker<P> {
-    number: u64,
     pipe: P,
     requests: Requests,
     tally: Arc<SharedTally>,
 }
 
 impl<P: Pipe> Worker<P> {
-    /// A worker on the connection with this number.
-    pub(crate) fn new(
-        (pipe, number): (P, u64),
-        requests: Requests,
-        tally: &Arc<SharedTally>,
-    ) -> Self {
-        Self { number, pipe, requests, tally: Arc::clone(tally) }
+    /// A worker on this connection.
+    pub(crate) fn new(pipe: P, requests: Requests, tally: &Arc<SharedTally>) -> Self {
+        Self { pipe, requests, tally: Arc::clone(tally) }
     }
 
-    /// Works until the run is over or the connection fails.
-    pub(crate) async fn work(mut self, run: Arc<Run>, timetable: Option<Timetable>) {
+    /// Works until the run is over or the connection fails: in turn with others, if it has turns.
+    pub(crate) async fn work(mut self, run: Arc<Run>, turns: Option<Turns>) {
         let begun = run.begun().await;
-        let worked = match timetable {
+        let worked = match turns {
             None => self.closed(&run).await,
-            Some(table) => self.open(&run, Pace::new(table, self.number, begun)).await,
+            Some(turns) => self.open(&run, &turns, turns.pace(begun)).await,
         };
         if let Err(error) = worked {
             self.tally.lock().fail(error);
@@ -54,7 +49,10 @@ fn too_many_answers() -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{
+        sync::Mutex,
+        time::{Duration, Instant},
+    };
 
     use clap::{Args as _, FromArgMatches as _};
     use tokio::time::sleep;
@@ -62,7 +60,7 @@ mod tests {
     use super::*;
     use crate::cli::bench::{
         arguments::RunArguments,
-        drive::tally::Tally,
+        drive::{bell::Bell, pace::Timetable, tally::Tally},
         target::pipe::{Answer, Operation},
         workload::{ground::Ground, single::Single},
     };
@@ -116,11 +114,19 @@ mod tests {
         let ground = Ground::new(&arguments);
         let requests = Requests::new(&arguments, Single::Ping, &ground, 0);
         let pipe = Stalling { sent: Vec::new(), answered: 0, stall: Duration::from_millis(200) };
-        let worker = Worker::new((pipe, 0), requests, &run.tallies()[0]);
+        let worker = Worker::new(pipe, requests, &run.tallies()[0]);
+        let mut bell =
+            arguments.rate.map(|rate| Bell::new(Timetable { rate, workers: 1 }).unwrap());
+        let turns = bell.as_mut().map(|bell| bell.add(0));
         run.begin();
-        worker
-            .work(Arc::clone(&run), arguments.rate.map(|rate| Timetable { rate, workers: 1 }))
-            .await;
+        let working = worker.work(Arc::clone(&run), turns);
+        match bell {
+            None => working.await,
+            Some(bell) => tokio::select! {
+                () = working => {}
+                error = bell.ring(&run) => unreachable!("{error}"),
+            },
+        }
         let mut sum = Tally::default();
         run.take(&mut sum);
         assert_eq!((sum.errors, sum.first_error), (0, None));
@@ -139,6 +145,58 @@ mod tests {
         let (slow, all) = pings("ping --rate 1000 --pipeline 8", 400, longer).await;
         assert_eq!(all, 400);
         assert!(slow >= 90, "{slow}");
+    }
+
+    /// Answers at once, and keeps how many requests left in each write.
+    #[derive(Default)]
+    struct Writes {
+        pushed: Vec<u32>,
+        sent: Vec<u32>,
+        sizes: Arc<Mutex<Vec<usize>>>,
+    }
+
+    impl Pipe for Writes {
+        fn push(&mut self, id: u32, _: &Operation<'_>) {
+            self.pushed.push(id);
+        }
+
+        async fn send(&mut self) -> Result<(), Error> {
+            self.sizes.lock().unwrap().push(self.pushed.len());
+            self.sent.append(&mut self.pushed);
+            Ok(())
+        }
+
+        async fn receive(
+            &mut self,
+            mut visit: impl FnMut(u32, Answer<'_>) + Send,
+        ) -> Result<(), Error> {
+            self.sent.drain(..).for_each(|id| visit(id, Answer::Done));
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn all_that_is_due_leaves_at_once_as_far_as_there_is_room() {
+        // A worker of two whose run has begun a minute ago: every other operation of a minute is due.
+        for (pipeline, written) in [(64, vec![50]), (16, vec![16, 16, 16, 2]), (1, vec![1; 50])] {
+            let arguments = arguments(&format!("ping --rate 1000 --pipeline {pipeline}"));
+            let run = Run::new(1, Some(50));
+            let ground = Ground::new(&arguments);
+            let requests = Requests::new(&arguments, Single::Ping, &ground, 0);
+            let sizes = Arc::default();
+            let pipe = Writes { sizes: Arc::clone(&sizes), ..Writes::default() };
+            let mut worker = Worker::new(pipe, requests, &run.tallies()[0]);
+            let mut bell = Bell::new(Timetable { rate: 1_000.0, workers: 2 }).unwrap();
+            let turns = bell.add(1);
+            let begun = Instant::now().checked_sub(Duration::from_mins(1)).unwrap();
+            worker.open(&run, &turns, turns.pace(begun)).await.unwrap();
+            assert_eq!(*sizes.lock().unwrap(), written);
+            let mut sum = Tally::default();
+            run.take(&mut sum);
+            assert_eq!(sum.operations, 50);
+            // The last of them was due in the first tenth of a second.
+            assert!(sum.latency.min() >= 59_800_000, "{}", sum.latency.min());
+        }
     }
 
     #[tokio::test]

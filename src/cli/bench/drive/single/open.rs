@@ -3,23 +3,28 @@
 use std::time::{Duration, Instant};
 
 use plinth_protocol::{Error, ErrorCode};
+use tokio::time::sleep;
 
 use super::{Worker, requests::Judged, too_many_answers};
 use crate::cli::bench::{
-    drive::{
-        pace::{Alarm, Pace, no_alarm},
-        tally::Run,
-    },
+    drive::{bell::Turns, pace::Pace, tally::Run},
     target::pipe::Pipe,
 };
 
 /// How long requests may take that are in flight when the run ends.
 const DRAINING: Duration = Duration::from_secs(30);
 
+/// How often is looked whether the run has ended, while no answer comes.
+const LOOK: Duration = Duration::from_millis(50);
+
 impl<P: Pipe> Worker<P> {
     /// Each request when it is due, or as soon as the pipeline has room for it.
-    pub(super) async fn open(&mut self, run: &Run, mut pace: Pace) -> Result<(), Error> {
-        let alarm = Alarm::new().map_err(|error| no_alarm(&error))?;
+    pub(super) async fn open(
+        &mut self,
+        run: &Run,
+        turns: &Turns,
+        mut pace: Pace,
+    ) -> Result<(), Error> {
         let depth = self.requests.depth();
         let mut free: Vec<usize> = (0..depth).rev().collect();
         // When the request with this id was due; nothing if it is free.
@@ -59,9 +64,8 @@ impl<P: Pipe> Worker<P> {
                 let message = "requests were not answered for long after the run's end";
                 return Err(Error::new(ErrorCode::TIMED_OUT, message));
             }
-            // Otherwise nothing can begin before an answer.
-            let has_room = !free.is_empty() && !is_over && !run.is_spent();
-            let wake = if has_room { pace.next() } else { now + DRAINING };
+            // Without room nothing can begin before an answer; but the run may end.
+            let has_room = !free.is_empty();
             let mut judged = Judged::default();
             let requests = &self.requests;
             let receive = self.pipe.receive(|id, answer| {
@@ -69,8 +73,13 @@ impl<P: Pipe> Worker<P> {
             });
             tokio::select! {
                 received = receive, if !is_idle => received?,
-                woken = alarm.wait_for(wake) => woken.map_err(|error| no_alarm(&error))?,
+                () = turns.rung(), if has_room => {}
+                () = async { sleep(LOOK).await }, if !has_room => {}
             }
+            if finished.is_empty() {
+                continue;
+            }
+            let now = Instant::now();
             let mut tally = self.tally.lock();
             judged.count(&mut tally);
             for (id, is_good) in finished.drain(..) {
@@ -78,7 +87,7 @@ impl<P: Pipe> Worker<P> {
                 let due = due.ok_or_else(too_many_answers)?;
                 free.push(id as usize);
                 if is_good {
-                    tally.complete(1, due.elapsed());
+                    tally.complete(1, now.saturating_duration_since(due));
                 }
             }
         }

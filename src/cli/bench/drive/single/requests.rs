@@ -43,7 +43,7 @@ impl Requests {
             random: arguments.random(number.into()),
             rows: arguments.rows,
             width,
-            keys: vec![0; arguments.pipeline * width * ground.keys.size()],
+            keys: vec![0; arguments.pipeline() * width * ground.keys.size()],
             value: Vec::new(),
         }
     }
