@@ -231,6 +231,11 @@ impl Digests {
         Self { common, values: (0..len).map(|at| common.digest(key_at(at))).collect() }
     }
 
+    /// Begins to fetch them.
+    pub(super) fn prefetch(&self) {
+        prefetch_lines(&self.values);
+    }
+
     /// Where `key` is, or where it would have to be.
     pub(super) fn find<'a>(
         &self,
@@ -248,7 +253,7 @@ impl Digests {
         }
         let digest = self.common.digest(key);
         // All at once, rather than one after the other as the search comes to them.
-        prefetch_lines(&self.values);
+        self.prefetch();
         let low = self.values.partition_point(|&value| value < digest);
         let equals = self.values.iter().skip(low).take_while(|&&value| value == digest).count();
         among_equals(low..low + equals, key, key_at)

@@ -10,9 +10,9 @@ use plinth_protocol::{KeyspaceId, Version};
 use super::steps::Page;
 use crate::engine::key::KeyRef;
 
-/// A bucket takes no more writes than this, nor much more bytes of keys. Small in tests, so that a
-/// few writes fill many.
-const WRITES_MAX: usize = if cfg!(test) { 50 } else { 1 << 14 };
+/// A bucket takes no more writes than this, nor much more bytes of keys: as many as fit into a hash
+/// table of 2¹⁴ slots, seven eighths of which it fills. Small in tests, so that a few writes fill many.
+const WRITES_MAX: usize = if cfg!(test) { 50 } else { 14 << 10 };
 const KEY_BYTES_MAX: usize = 4 << 20;
 /// So many pending writes are put in order at once; more only for those who come again: putting a
 /// bucket in order costs some dozen passes over it.
@@ -59,6 +59,19 @@ impl Bucket {
     /// Whether it is time for another bucket.
     pub(super) fn is_full(&self) -> bool {
         self.writes >= WRITES_MAX || self.pending_keys.len() >= KEY_BYTES_MAX
+    }
+
+    /// An empty one with room for as much as this one has taken.
+    pub(super) fn another(&self) -> Self {
+        Self {
+            points: HashMap::with_capacity_and_hasher(
+                self.points.len(),
+                BuildHasherDefault::default(),
+            ),
+            pending: Vec::with_capacity(self.pending.len()),
+            pending_keys: Vec::with_capacity(self.pending_keys.len()),
+            ..Self::default()
+        }
     }
 
     /// Empties it; it keeps its memory.

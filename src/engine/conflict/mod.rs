@@ -121,10 +121,11 @@ impl ConflictIndex {
     fn bucket(&mut self, version: Version) -> &mut Bucket {
         let newest = self.buckets.back().map_or(Version::ZERO, Bucket::newest);
         assert!(newest <= version, "history is written in order");
-        if self.buckets.back().is_none_or(Bucket::is_full) {
-            self.buckets.push_back(self.spare.take().unwrap_or_default());
+        if let Some(last) = self.buckets.back().filter(|last| last.is_full()) {
+            let next = self.spare.take().unwrap_or_else(|| last.another());
+            self.buckets.push_back(next);
         }
-        self.buckets.back_mut().expect("there is one, or one was just added")
+        self.buckets.back_mut().expect("there is always one")
     }
 }
 

@@ -76,6 +76,12 @@ impl Inner {
         }
     }
 
+    /// Begins to fetch what is looked at on the way down.
+    fn prefetch(&self) {
+        self.digests.prefetch();
+        prefetch_lines(&self.children);
+    }
+
     fn child(&self, at: usize) -> &Published<Page> {
         self.children.get(at).expect("an inner page has one child more than separators")
     }
@@ -114,29 +120,29 @@ impl Tree {
         }
     }
 
-    /// Begins to fetch the leaves that these keys belong in, to be copied: the pages above are in a
-    /// cache if many keys come, the leaves are not. All are asked for before the first is waited for.
+    /// Begins to fetch the leaves that these keys belong in, to be added to: of each level the pages of
+    /// all keys are asked for before the first is waited for.
     pub(super) fn fetch_leaves(&self, keys: &[KeyRef<'_>], guard: &ReadGuard) {
-        let Some((first, _)) = keys.split_first() else { return };
-        // As far down as from the root to any other leaf.
-        let depth = self.path(*first, guard).above.len();
-        let leaf_of = |key: KeyRef<'_>| {
-            let mut page = self.root.load(guard);
-            for _ in 0..depth {
-                let Page::Inner(inner) = page else { break };
-                page = inner.child(inner.child_for(key)).load(guard);
-            }
-            page
-        };
-        let mut leaves = [self.root.load(guard); FETCHED_TOGETHER];
+        let root = self.root.load(guard);
         for keys in keys.chunks(FETCHED_TOGETHER) {
-            for (&key, leaf) in keys.iter().zip(&mut leaves) {
-                *leaf = leaf_of(key);
-                prefetch_lines(slice::from_ref(*leaf));
-            }
-            for (_, leaf) in keys.iter().zip(&leaves) {
-                if let Page::Leaf(leaf) = leaf {
-                    leaf.prefetch_for_add(guard);
+            let mut pages = [root; FETCHED_TOGETHER];
+            let mut is_above_leaves = true;
+            while is_above_leaves {
+                is_above_leaves = false;
+                for (&key, page) in keys.iter().zip(&mut pages) {
+                    if let Page::Inner(inner) = *page {
+                        *page = inner.child(inner.child_for(key)).load(guard);
+                        prefetch_lines(slice::from_ref(*page));
+                    }
+                }
+                for (_, page) in keys.iter().zip(&pages) {
+                    match page {
+                        Page::Leaf(leaf) => leaf.prefetch_for_add(guard),
+                        Page::Inner(inner) => {
+                            inner.prefetch();
+                            is_above_leaves = true;
+                        }
+                    }
                 }
             }
         }
