@@ -56,7 +56,7 @@ const AT_FIRST: u64 = 3;
 const BOUNDS: [(&str, u64); WAYS.len()] = [
     ("engine-get", 0),
     ("engine-get-nothing", 0),
-    ("engine-set", 910),
+    ("engine-set", 810),
     ("native-read-modify-write", 1910),
     ("server-get", 0),
     ("server-get-of-16", 0),

@@ -24,24 +24,25 @@ pub(crate) struct Batch {
     pub(crate) transactions: Vec<CommittedTransaction>,
 }
 
-impl Waiter {
-    fn sink_address(&self) -> usize {
-        Arc::as_ptr(&self.sink).cast::<()>().addr()
+/// Tells the waiters, and wakes each sink once.
+pub(crate) fn answer(waiters: Vec<Waiter>) {
+    // Commits of one sink often come one behind the other.
+    let mut sinks: Vec<Arc<dyn CommitSink>> = Vec::with_capacity(waiters.len().min(64));
+    for Waiter { sink, token, outcome, .. } in waiters {
+        sink.push(token, outcome);
+        if sinks.last().is_none_or(|last| address(last) != address(&sink)) {
+            sinks.push(sink);
+        }
+    }
+    sinks.sort_unstable_by_key(address);
+    sinks.dedup_by_key(|sink| address(sink));
+    for sink in &sinks {
+        sink.wake();
     }
 }
 
-/// Tells the waiters, and wakes each sink once.
-pub(crate) fn answer(mut waiters: Vec<Waiter>) {
-    for waiter in &mut waiters {
-        // What is left in place is never read.
-        let unread = Ok(CommitResult::Conflicted { read_conflicts: Vec::new() });
-        waiter.sink.push(waiter.token, std::mem::replace(&mut waiter.outcome, unread));
-    }
-    waiters.sort_unstable_by_key(Waiter::sink_address);
-    waiters.dedup_by_key(|waiter| waiter.sink_address());
-    for waiter in &waiters {
-        waiter.sink.wake();
-    }
+fn address(sink: &Arc<dyn CommitSink>) -> usize {
+    Arc::as_ptr(sink).cast::<()>().addr()
 }
 
 /// Changes the outcomes that say 'committed': nobody may be told so.

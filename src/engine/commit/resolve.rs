@@ -38,48 +38,57 @@ pub(crate) fn resolve(
     limits: ResolveLimits,
     mut present: impl FnMut(KeyspaceId, &[u8]) -> Result<Option<Bytes>, Error>,
 ) -> Result<Option<Resolved>, Error> {
+    if !mutations.iter().any(|mutation| matches!(mutation.op, MutationOp::Atomic { .. })) {
+        // Writes are smaller: they are collected where the mutations lie, without an allocation.
+        let writes = mutations.into_iter().filter_map(|mutation| independent(mutation, stamp));
+        return Ok(Some(Resolved { writes: writes.collect(), bytes: 0 }));
+    }
     let mut writes = Vec::with_capacity(mutations.len());
     let mut bytes: usize = 0;
     let mut own = OwnWrites::default();
-    for Mutation { keyspace, op, .. } in mutations {
-        let write = match op {
-            MutationOp::Set { key, value } => Write::Set { keyspace, key, value },
-            MutationOp::Clear { key } => Write::Clear { keyspace, key },
-            MutationOp::ClearRange { begin, end } => {
-                if begin >= end {
-                    continue;
-                }
-                Write::ClearRange { keyspace, begin, end }
-            }
-            MutationOp::SetVersionstampedKey { key, offset, value } => {
-                Write::Set { keyspace, key: stamped(&key, offset, stamp), value }
-            }
-            MutationOp::SetVersionstampedValue { key, value, offset } => {
-                Write::Set { keyspace, key, value: stamped(&value, offset, stamp) }
-            }
-            MutationOp::Atomic { op, key, operand } => {
-                own.note(&writes);
-                let before = match own.find(keyspace, &key) {
-                    Some(value) => value,
-                    None => present(keyspace, &key)?,
-                };
-                let after = op.apply(before.as_deref(), &operand, limits.value_bytes_max);
-                if before == after {
-                    continue;
-                }
-                bytes += after.as_ref().map_or(0, Bytes::len);
-                if bytes > limits.bytes_max {
-                    return Ok(None);
-                }
-                match after {
-                    Some(value) => Write::Set { keyspace, key, value },
-                    None => Write::Clear { keyspace, key },
-                }
-            }
+    for mutation in mutations {
+        let Mutation { keyspace, op: MutationOp::Atomic { op, key, operand }, .. } = mutation
+        else {
+            writes.extend(independent(mutation, stamp));
+            continue;
         };
-        writes.push(write);
+        own.note(&writes);
+        let before = match own.find(keyspace, &key) {
+            Some(value) => value,
+            None => present(keyspace, &key)?,
+        };
+        let after = op.apply(before.as_deref(), &operand, limits.value_bytes_max);
+        if before == after {
+            continue;
+        }
+        bytes += after.as_ref().map_or(0, Bytes::len);
+        if bytes > limits.bytes_max {
+            return Ok(None);
+        }
+        writes.push(match after {
+            Some(value) => Write::Set { keyspace, key, value },
+            None => Write::Clear { keyspace, key },
+        });
     }
     Ok(Some(Resolved { writes, bytes }))
+}
+
+/// What a mutation writes that doesn't depend on what is there; `None` if nothing, or if it does.
+fn independent(Mutation { keyspace, op, .. }: Mutation, stamp: Versionstamp) -> Option<Write> {
+    Some(match op {
+        MutationOp::Set { key, value } => Write::Set { keyspace, key, value },
+        MutationOp::Clear { key } => Write::Clear { keyspace, key },
+        MutationOp::ClearRange { begin, end } if begin < end => {
+            Write::ClearRange { keyspace, begin, end }
+        }
+        MutationOp::SetVersionstampedKey { key, offset, value } => {
+            Write::Set { keyspace, key: stamped(&key, offset, stamp), value }
+        }
+        MutationOp::SetVersionstampedValue { key, value, offset } => {
+            Write::Set { keyspace, key, value: stamped(&value, offset, stamp) }
+        }
+        MutationOp::ClearRange { .. } | MutationOp::Atomic { .. } => return None,
+    })
 }
 
 /// `bytes` with the ten at `offset` replaced by the stamp; unchanged if they are not there, which

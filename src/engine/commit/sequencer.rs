@@ -14,8 +14,8 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use plinth_protocol::{
-    Commit, CommitResult, ConflictRange, Durability, Error, ErrorCode, KeyRange, KeyspaceId,
-    Mutation, MutationOp, ReadConflict, Version, Versionstamp,
+    Commit, CommitResult, Durability, Error, ErrorCode, KeyspaceId, Mutation, MutationOp,
+    ReadConflict, Version, Versionstamp,
 };
 
 use super::{
@@ -451,16 +451,11 @@ impl Sequencer {
         batch: &mut Sequenced,
     ) -> Result<(), Error> {
         let stamp = Versionstamp::new(version, 0);
-        let written: Vec<_> = commit
-            .mutations
-            .iter()
-            .filter(|mutation| mutation.adds_conflict)
-            .map(|mutation| (mutation.keyspace, written_range(&mutation.op, stamp)))
-            .collect();
-        let writes = self.resolve(commit.mutations, stamp, batch)?;
-        for (keyspace, range) in &written {
-            self.conflicts.insert(*keyspace, range, version);
+        // Also of what then can't be carried out: others conflict with it in vain, once.
+        for mutation in commit.mutations.iter().filter(|mutation| mutation.adds_conflict) {
+            self.note_written(mutation, version, stamp);
         }
+        let writes = self.resolve(commit.mutations, stamp, batch)?;
         for claim in &commit.write_conflicts {
             self.conflicts.insert(claim.keyspace, &claim.range, version);
             self.claims.insert(claim.keyspace, &claim.range, version);
@@ -479,6 +474,29 @@ impl Sequencer {
             });
         }
         Ok(())
+    }
+
+    /// Enters what a mutation writes into the conflict index.
+    fn note_written(
+        &mut self,
+        Mutation { keyspace, op, .. }: &Mutation,
+        version: Version,
+        stamp: Versionstamp,
+    ) {
+        match op {
+            MutationOp::Set { key, .. }
+            | MutationOp::Clear { key }
+            | MutationOp::Atomic { key, .. }
+            | MutationOp::SetVersionstampedValue { key, .. } => {
+                self.conflicts.insert_key(*keyspace, key, version);
+            }
+            MutationOp::ClearRange { begin, end } => {
+                self.conflicts.insert_range(*keyspace, (begin, end), version);
+            }
+            MutationOp::SetVersionstampedKey { key, offset, .. } => {
+                self.conflicts.insert_key(*keyspace, &stamped(key, *offset, stamp), version);
+            }
+        }
     }
 
     fn resolve(
@@ -516,21 +534,5 @@ impl Sequencer {
         };
         batch.resolved_bytes += bytes;
         Ok(writes)
-    }
-}
-
-/// What a mutation writes, as a conflict range.
-fn written_range(op: &MutationOp, stamp: Versionstamp) -> ConflictRange {
-    match op {
-        MutationOp::Set { key, .. }
-        | MutationOp::Clear { key }
-        | MutationOp::Atomic { key, .. }
-        | MutationOp::SetVersionstampedValue { key, .. } => ConflictRange::Key(key.clone()),
-        MutationOp::ClearRange { begin, end } => {
-            ConflictRange::from(KeyRange::new(begin.clone(), end.clone()))
-        }
-        MutationOp::SetVersionstampedKey { key, offset, .. } => {
-            ConflictRange::Key(stamped(key, *offset, stamp))
-        }
     }
 }

@@ -22,7 +22,7 @@ mod steps;
 
 use std::collections::VecDeque;
 
-use plinth_protocol::{ConflictRange, KeyspaceId, Version};
+use plinth_protocol::{ConflictRange, KeyRange, KeyspaceId, Version};
 
 use self::bucket::Bucket;
 use super::key::KeyRef;
@@ -85,16 +85,30 @@ impl ConflictIndex {
     /// If an earlier write has a greater version: that history would be wrong.
     pub fn insert(&mut self, keyspace: KeyspaceId, range: &ConflictRange, version: Version) {
         match range {
-            ConflictRange::Key(key) => {
-                let key = KeyRef::new(keyspace, key);
-                let hash = self.hash(key);
-                self.bucket(version).insert_key(key, hash, version);
+            ConflictRange::Key(key) => self.insert_key(keyspace, key, version),
+            ConflictRange::Range(KeyRange { begin, end }) => {
+                self.insert_range(keyspace, (begin, end), version);
             }
-            ConflictRange::Range(range) if range.is_empty() => {}
-            ConflictRange::Range(range) => {
-                let ends = [&range.begin, &range.end].map(|key| KeyRef::new(keyspace, key));
-                self.bucket(version).insert_range(ends.into(), version);
-            }
+        }
+    }
+
+    /// The same for a single key.
+    pub(super) fn insert_key(&mut self, keyspace: KeyspaceId, key: &[u8], version: Version) {
+        let key = KeyRef::new(keyspace, key);
+        let hash = self.hash(key);
+        self.bucket(version).insert_key(key, hash, version);
+    }
+
+    /// The same for the keys from the first to before the second.
+    pub(super) fn insert_range(
+        &mut self,
+        keyspace: KeyspaceId,
+        (begin, end): (&[u8], &[u8]),
+        version: Version,
+    ) {
+        if begin < end {
+            let ends = [begin, end].map(|key| KeyRef::new(keyspace, key));
+            self.bucket(version).insert_range(ends.into(), version);
         }
     }
 
