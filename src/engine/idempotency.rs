@@ -69,7 +69,7 @@ impl Idempotency {
     }
 
     /// Remembers a commit, and forgets what is too old at `now_ms` or too much.
-    pub(crate) fn remember(&self, id: &Bytes, place: Place, committed_at_ms: u64, now_ms: u64) {
+    pub(crate) fn remember(&self, id: &[u8], place: Place, committed_at_ms: u64, now_ms: u64) {
         if committed_at_ms.saturating_add(self.keep_ms) < now_ms {
             return;
         }

@@ -29,8 +29,11 @@ use super::{
     table::TableError,
     table_set::TableSet,
     version_clock::versions_in,
-    wal::{Log, LogError, LogOptions, LogRecord, LogStart, RecordEncoder},
-    write::CommittedTransaction,
+    visible::Stamp,
+    wal::{
+        CheckedBatch, CheckedRecord, EncodedTransaction, Log, LogError, LogOptions, LogStart,
+        RecordEncoder,
+    },
 };
 use crate::sync::Ordering;
 
@@ -39,7 +42,7 @@ use crate::sync::Ordering;
 const FIRST: Version = Version(1);
 
 /// How many transactions are replayed between two looks at what the store can forget.
-const REPLAY_STRIDE: usize = 4096;
+const REPLAY_STRIDE: u64 = 4096;
 
 /// How often it is told how far the replay is.
 const TELL_MICROS: u64 = 2_000_000;
@@ -169,7 +172,7 @@ fn recover_in(
     tracing::info!(tables, orphans, manifest = ?found.manifest, "the tables are open");
     let mut replay = Replay::begin(&options, Arc::new(live), &found)?;
     replay.is_disk_full = released.is_some();
-    let (mut log, report) = Log::recover(
+    let (mut log, report) = Log::recover_in_place(
         &options.vfs,
         &directory.log_path(),
         LogOptions {
@@ -194,6 +197,7 @@ fn recover_in(
     let ceiling = reserve(&mut log, last, ahead).map_err(OpenError::Log)?;
     let Replay { mut writer, store, live, idempotency, mut stats, .. } = replay;
     writer.set_horizon(last);
+    writer.show();
     stats.tables = tables;
     stats.orphans = orphans + report.leftovers;
     stats.log_segments = report.segments;
@@ -234,7 +238,7 @@ struct Replay<'a> {
     wall_ms: u64,
     newest: Version,
     ceiling: Version,
-    since_maintenance: usize,
+    since_maintenance: u64,
     /// Memory could not be flushed for want of room, or must not use up what there is.
     is_disk_full: bool,
     stats: RecoveryStats,
@@ -265,7 +269,8 @@ impl<'a> Replay<'a> {
         }
         let tables = TableSet::empty().with(&found.tables, &[]);
         let store_options = StoreOptions { seed: options.seed };
-        let (store, writer) = Store::with_tables(store_options, tables, log_start.flushed);
+        let (store, mut writer) = Store::with_tables(store_options, tables, log_start.flushed);
+        writer.hide();
         Ok(Self {
             options,
             live,
@@ -283,10 +288,10 @@ impl<'a> Replay<'a> {
         })
     }
 
-    fn record(&mut self, record: LogRecord) -> Result<(), LogError> {
+    fn record(&mut self, record: CheckedRecord) -> Result<(), LogError> {
         match record {
-            LogRecord::Batch(transactions) => self.batch(&transactions),
-            LogRecord::Ceiling(ceiling) => {
+            CheckedRecord::Batch(batch) => self.batch(&batch),
+            CheckedRecord::Ceiling(ceiling) => {
                 self.ceiling = self.ceiling.max(ceiling);
                 Ok(())
             }
@@ -294,22 +299,28 @@ impl<'a> Replay<'a> {
     }
 
     /// Applies transactions. Each has a version of its own: one that has not is none of ours.
-    fn batch(&mut self, transactions: &[CommittedTransaction]) -> Result<(), LogError> {
-        for &CommittedTransaction { version, .. } in transactions {
+    fn batch(&mut self, batch: &CheckedBatch) -> Result<(), LogError> {
+        let mut transactions = batch.transactions()?;
+        let mut replaying = self.writer.replay();
+        let mut writes = Vec::new();
+        while let Some(transaction) = transactions.next(&mut |write| writes.push(write))? {
+            let EncodedTransaction { version, order, idempotency_id, committed_at_ms } =
+                transaction;
             if version <= self.newest {
                 return Err(LogError::OutOfOrder { version, after: self.newest });
             }
             self.newest = version;
-        }
-        self.writer.apply_all(transactions);
-        for transaction in transactions {
-            if let Some(id) = &transaction.idempotency_id {
-                let place = Place { version: transaction.version, order: transaction.order };
-                self.idempotency.remember(id, place, transaction.committed_at_ms, self.wall_ms);
+            replaying.apply(Stamp { version, order }, &writes);
+            writes.clear();
+            if let Some(id) = idempotency_id {
+                let place = Place { version, order };
+                self.idempotency.remember(id, place, committed_at_ms, self.wall_ms);
             }
         }
-        self.stats.transactions += transactions.len() as u64;
-        self.since_maintenance += transactions.len();
+        replaying.end();
+        self.writer.count();
+        self.stats.transactions += batch.count();
+        self.since_maintenance += batch.count();
         if self.since_maintenance >= REPLAY_STRIDE {
             self.keep_house();
             self.tell();

@@ -19,7 +19,7 @@ use std::sync::{
 use plinth_protocol::{KeyspaceId, Version};
 
 use super::{
-    memtable::{FrozenMemtable, MemtableWriter, ReadGuard},
+    memtable::{FrozenMemtable, MemtableWriter, ReadGuard, Replaying},
     table::{Patience, Table, TableNumber},
     table_set::TableSet,
     view::{View, Views},
@@ -112,6 +112,8 @@ pub struct StoreWriter {
     table: MemtableWriter,
     seed: u64,
     horizon: Version,
+    /// A log is replayed: readers are not shown the active memtable, but another, which is empty.
+    is_hidden: bool,
 }
 
 impl Store {
@@ -142,7 +144,8 @@ impl Store {
             counters: Counters::default(),
         });
         let store = Self { shared: Arc::clone(&shared) };
-        (store, StoreWriter { shared, table, seed: options.seed, horizon: Version::ZERO })
+        let (seed, horizon, is_hidden) = (options.seed, Version::ZERO, false);
+        (store, StoreWriter { shared, table, seed, horizon, is_hidden })
     }
 
     /// Begins a batch of reads, which may wait for the disk.
@@ -246,6 +249,27 @@ impl StoreWriter {
         self.count();
     }
 
+    /// Hides what is written from now on until [`show`](Self::show): nobody reads before that, which
+    /// makes it cheaper. Nothing was written yet.
+    pub(in crate::engine) fn hide(&mut self) {
+        self.is_hidden = true;
+        self.table = self.new_memtable(self.table.last());
+    }
+
+    /// Shows readers what was written while it was hidden.
+    pub(in crate::engine) fn show(&mut self) {
+        if std::mem::take(&mut self.is_hidden) {
+            self.table.put_in_order();
+            let active = Arc::clone(self.table.table());
+            self.shared.views.change(|view| view.active = active);
+        }
+    }
+
+    /// Begins to apply transactions that lie elsewhere.
+    pub(in crate::engine) fn replay<'a>(&mut self) -> Replaying<'_, 'a> {
+        self.table.replay()
+    }
+
     /// Refuses reads below `horizon` from now on, so that what only they could see may go.
     pub fn set_horizon(&mut self, horizon: Version) {
         // First the word to the readers, then the deed: a reader that misses something finds the
@@ -286,17 +310,24 @@ impl StoreWriter {
     /// Does so in any case: an empty memtable, too, says how far history is in tables when it is
     /// flushed.
     pub fn freeze(&mut self) {
-        let last = self.table.last();
-        let beneath = Arc::clone(&self.shared.views);
-        let mut table = MemtableWriter::above(self.seed, Some(beneath), last);
+        let mut table = self.new_memtable(self.table.last());
         table.set_horizon(self.horizon);
-        let active = Arc::clone(table.table());
+        let active = (!self.is_hidden).then(|| Arc::clone(table.table()));
         let frozen = Arc::new(std::mem::replace(&mut self.table, table).freeze());
         self.shared.views.change(|view| {
-            view.active = active;
+            if let Some(active) = active {
+                view.active = active;
+            }
             view.frozen.insert(0, frozen);
         });
         self.count();
+    }
+
+    /// An empty memtable for what comes after `last`, above all that there is.
+    fn new_memtable(&self, last: Version) -> MemtableWriter {
+        let beneath = Arc::clone(&self.shared.views);
+        let table = MemtableWriter::above(self.seed, Some(beneath), last);
+        if self.is_hidden { table.unordered() } else { table }
     }
 
     /// Does a bounded bit of garbage collection; true if there is more to do.
@@ -309,7 +340,8 @@ impl StoreWriter {
         is_more
     }
 
-    fn count(&self) {
+    /// Counts what the active memtable holds, for whoever asks.
+    pub(in crate::engine) fn count(&self) {
         let stats = self.table.stats();
         let counters = &self.shared.counters;
         counters.keys.store(stats.keys, Ordering::Relaxed);

@@ -9,12 +9,11 @@
 //! tombstone of one stamp never mean the same key, except where the write came later. Hence: at
 //! equal stamps the write is seen.
 
-use bytes::Bytes;
 use plinth_protocol::{KeyspaceId, Version};
 
 use super::{
     key::{KeyBuf, KeyRef},
-    write::Write,
+    write::WriteRef,
 };
 
 /// When something was written.
@@ -31,18 +30,18 @@ pub(super) struct Stamp {
 pub(super) struct PointWrite<'a> {
     pub(super) key: KeyRef<'a>,
     /// The value from now on; none once the key is cleared.
-    pub(super) value: Option<&'a Bytes>,
+    pub(super) value: Option<&'a [u8]>,
 }
 
 impl<'a> PointWrite<'a> {
     /// The write, if it changes one key.
-    pub(super) fn of(write: &'a Write) -> Option<Self> {
+    pub(super) fn of(write: WriteRef<'a>) -> Option<Self> {
         let (keyspace, key, value) = match write {
-            Write::Set { keyspace, key, value } => (keyspace, key, Some(value)),
-            Write::Clear { keyspace, key } => (keyspace, key, None),
-            Write::ClearRange { .. } => return None,
+            WriteRef::Set { keyspace, key, value } => (keyspace, key, Some(value)),
+            WriteRef::Clear { keyspace, key } => (keyspace, key, None),
+            WriteRef::ClearRange { .. } => return None,
         };
-        Some(Self { key: KeyRef::new(*keyspace, key), value })
+        Some(Self { key: KeyRef::new(keyspace, key), value })
     }
 }
 
@@ -89,12 +88,14 @@ impl ClearedRanges {
 
 /// The ranges that the writes of one transaction clear, and its changes of single keys that no
 /// later range clear undoes, in order. Range clears come first in effect.
-pub(super) fn last_writes(writes: &[Write]) -> (ClearedRanges, Vec<PointWrite<'_>>) {
+pub(super) fn last_writes<'a>(
+    writes: impl DoubleEndedIterator<Item = WriteRef<'a>> + ExactSizeIterator,
+) -> (ClearedRanges, Vec<PointWrite<'a>>) {
     let mut cleared = ClearedRanges::default();
     let mut points = Vec::with_capacity(writes.len());
-    for write in writes.iter().rev() {
-        if let Write::ClearRange { keyspace, begin, end } = write {
-            cleared.add(*keyspace, begin, end);
+    for write in writes.rev() {
+        if let WriteRef::ClearRange { keyspace, begin, end } = write {
+            cleared.add(keyspace, begin, end);
         }
         if let Some(point) = PointWrite::of(write)
             && (cleared.is_empty() || !cleared.contains(point.key))

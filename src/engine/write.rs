@@ -33,6 +33,30 @@ pub enum Write {
     },
 }
 
+/// A [`Write`] that lies elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum WriteRef<'a> {
+    /// See [`Write::Set`].
+    Set { keyspace: KeyspaceId, key: &'a [u8], value: &'a [u8] },
+    /// See [`Write::Clear`].
+    Clear { keyspace: KeyspaceId, key: &'a [u8] },
+    /// See [`Write::ClearRange`].
+    ClearRange { keyspace: KeyspaceId, begin: &'a [u8], end: &'a [u8] },
+}
+
+impl Write {
+    /// The same write, borrowed.
+    pub(in crate::engine) fn as_ref(&self) -> WriteRef<'_> {
+        match *self {
+            Self::Set { keyspace, ref key, ref value } => WriteRef::Set { keyspace, key, value },
+            Self::Clear { keyspace, ref key } => WriteRef::Clear { keyspace, key },
+            Self::ClearRange { keyspace, ref begin, ref end } => {
+                WriteRef::ClearRange { keyspace, begin, end }
+            }
+        }
+    }
+}
+
 /// A transaction that happens, with its place in history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommittedTransaction {

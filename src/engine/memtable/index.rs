@@ -94,10 +94,14 @@ impl Bucket {
         }
     }
 
-    fn node<'g>(&self, slot: usize, guard: &'g ReadGuard) -> Option<NodeRef<'g>> {
+    fn pointer(&self, slot: usize) -> Option<NodePointer> {
         let pointer = self.slots.get(slot)?.load(Ordering::Acquire);
         // SAFETY: slots hold null or what `into_slot` gave.
-        let node = unsafe { NodePointer::from_slot(pointer) }?;
+        unsafe { NodePointer::from_slot(pointer) }
+    }
+
+    fn node<'g>(&self, slot: usize, guard: &'g ReadGuard) -> Option<NodeRef<'g>> {
+        let node = self.pointer(slot)?;
         // SAFETY: the bucket is reachable under the guard, and nodes are taken out of their
         // buckets before they are retired.
         Some(unsafe { node.get(guard) })
@@ -318,6 +322,22 @@ impl PointIndex {
         writer.nodes -= 1;
     }
 
+    /// All nodes, in no order.
+    pub(super) fn nodes(&self, writer: &PointIndexWriter, guard: &ReadGuard) -> Vec<NodePointer> {
+        let tables = self.tables.load(guard);
+        let mut nodes = Vec::with_capacity(writer.nodes);
+        let previous = tables.previous.as_ref().and_then(|table| {
+            // Those before are moved, and are still there.
+            table.buckets.get(writer.next_moved..)
+        });
+        for bucket in tables.current.buckets.iter().chain(previous.unwrap_or_default()) {
+            let slots = (0..SLOTS).filter_map(|slot| bucket.pointer(slot));
+            nodes.extend(slots);
+        }
+        debug_assert_eq!(nodes.len(), writer.nodes);
+        nodes
+    }
+
     /// How much memory the tables take.
     pub(super) fn bytes(&self, guard: &ReadGuard) -> usize {
         let tables = self.tables.load(guard);
@@ -356,6 +376,15 @@ mod tests {
                     let found = index.get(key_of(seen), &guard).map(NodeRef::key);
                     assert_eq!(found, (!is_removed).then(|| key_of(seen)), "{seen} of {at}");
                 }
+                let listed = index.nodes(&writer, &guard);
+                // SAFETY: the nodes are freed at the end.
+                let listed = listed.iter().map(|node| unsafe { node.get(&guard) }.key());
+                let is_there = |seen: &usize| seen % 3 != 1 || *seen == at;
+                let mut expected: Vec<_> = (0..=at).filter(is_there).map(key_of).collect();
+                let mut listed: Vec<_> = listed.collect();
+                expected.sort_unstable();
+                listed.sort_unstable();
+                assert_eq!(listed, expected, "{at}");
             }
         }
         assert_eq!(writer.nodes, 2000);

@@ -35,6 +35,7 @@ mod index;
 mod node;
 #[expect(unsafe_code, reason = "what readers still look at is freed through the epoch")]
 mod reclaim;
+mod sorted;
 mod together;
 mod tombstones;
 #[expect(unsafe_code, reason = "pages are shared with readers, and hold pointers to nodes")]
@@ -45,7 +46,7 @@ mod writer;
 pub(super) use frozen::FrozenMemtable;
 pub(super) use reclaim::{Owned, ReadGuard};
 pub(super) use together::TOGETHER_MAX;
-pub(super) use writer::{Beneath, MemtableWriter};
+pub(super) use writer::{Beneath, MemtableWriter, Replaying};
 
 use std::ops::ControlFlow;
 

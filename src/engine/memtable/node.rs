@@ -22,7 +22,6 @@ use std::{
     sync::atomic::{AtomicPtr, Ordering},
 };
 
-use bytes::Bytes;
 use plinth_protocol::{KeyspaceId, Version};
 
 use super::reclaim::{ReadGuard, Retired};
@@ -51,13 +50,23 @@ fn allocate<H: Header>(header: H, tail: &[u8]) -> NonNull<H> {
     // SAFETY: the layout is not of size zero, because a header isn't.
     let block = unsafe { alloc(layout) };
     let Some(block) = NonNull::new(block.cast::<H>()) else { handle_alloc_error(layout) };
-    // SAFETY: the block is new, aligned for the header, and large enough.
+    // SAFETY: the block is new, aligned for the header, and large enough for the tail behind it.
+    unsafe { fill(block, header, tail) };
+    block
+}
+
+/// Writes all of a block.
+///
+/// # Safety
+/// The block was allocated for a header with a tail of this length, and nobody else looks at it.
+unsafe fn fill<H: Header>(block: NonNull<H>, header: H, tail: &[u8]) {
+    // SAFETY: the caller says that the block is one for such a header; headers need no drop.
     unsafe { block.write(header) };
     // SAFETY: the tail is within the block that was allocated for it.
     let to = unsafe { block.add(1) };
-    // SAFETY: the block has room for the tail behind the header, and is new, so doesn't overlap.
+    // SAFETY: the block has room for the tail behind the header; what nobody else looks at doesn't
+    // overlap with what the caller has borrowed.
     unsafe { ptr::copy_nonoverlapping(tail.as_ptr(), to.cast::<u8>().as_ptr(), tail.len()) };
-    block
 }
 
 /// The bytes behind the header.
@@ -101,6 +110,19 @@ struct RecordHeader {
 }
 
 const _: () = assert!(size_of::<RecordHeader>() == 24);
+
+impl RecordHeader {
+    fn new(older: *mut Self, stamp: Stamp, value: Option<&[u8]>) -> Self {
+        let value_len = value.map_or(0, <[u8]>::len);
+        Self {
+            older: AtomicPtr::new(older),
+            version: stamp.version,
+            value_len: u32::try_from(value_len).expect("values are shorter than 4 GiB"),
+            order: stamp.order,
+            kind: if value.is_some() { Kind::Set } else { Kind::Clear },
+        }
+    }
+}
 
 impl Header for RecordHeader {
     fn tail_len(&self) -> usize {
@@ -278,11 +300,35 @@ impl<'g> NodeRef<'g> {
     }
 
     /// Puts a version in front. Only the writer does this.
-    pub(super) fn push(self, stamp: Stamp, value: Option<&Bytes>) -> RecordRef<'g> {
+    pub(super) fn push(self, stamp: Stamp, value: Option<&[u8]>) -> RecordRef<'g> {
         let newest = self.header().newest.load(Ordering::Relaxed);
         let block = new_record(newest, stamp, value);
         self.header().newest.store(block.as_ptr(), Ordering::Release);
         RecordRef { block, guard: PhantomData }
+    }
+
+    /// Puts a version in the place of all that there are, at once. Answers how many bytes the
+    /// record took that was there before, and how many it takes now.
+    ///
+    /// # Safety
+    /// Nobody but the caller looks at the node, nor keeps a pointer to a record of it. The node has
+    /// one record.
+    pub(super) unsafe fn replace(self, stamp: Stamp, value: Option<&[u8]>) -> (usize, usize) {
+        let before = self.newest();
+        debug_assert!(before.older().is_none(), "the node has one record");
+        let bytes = before.bytes();
+        if before.header().tail_len() == value.unwrap_or_default().len() {
+            let header = RecordHeader::new(ptr::null_mut(), stamp, value);
+            // SAFETY: the block has a tail of the same length, and the caller says that nobody else
+            // looks at it.
+            unsafe { fill(before.block, header, value.unwrap_or_default()) };
+            return (bytes, bytes);
+        }
+        let block = new_record(ptr::null_mut(), stamp, value);
+        self.header().newest.store(block.as_ptr(), Ordering::Release);
+        // SAFETY: it came from `allocate`, is unlinked now, and the caller says that nobody looks.
+        unsafe { free(before.block) };
+        (bytes, self.newest().bytes())
     }
 
     /// Drops the node and its versions, as soon as no reader can see them.
@@ -306,17 +352,9 @@ impl<'g> NodeRef<'g> {
 fn new_record(
     older: *mut RecordHeader,
     stamp: Stamp,
-    value: Option<&Bytes>,
+    value: Option<&[u8]>,
 ) -> NonNull<RecordHeader> {
-    let bytes = value.map(Bytes::as_ref).unwrap_or_default();
-    let header = RecordHeader {
-        older: AtomicPtr::new(older),
-        version: stamp.version,
-        value_len: u32::try_from(bytes.len()).expect("values are shorter than 4 GiB"),
-        order: stamp.order,
-        kind: if value.is_some() { Kind::Set } else { Kind::Clear },
-    };
-    allocate(header, bytes)
+    allocate(RecordHeader::new(older, stamp, value), value.unwrap_or_default())
 }
 
 /// A node, for keeping in the memtable's structures.
@@ -331,7 +369,7 @@ unsafe impl Sync for NodePointer {}
 
 impl NodePointer {
     /// A new node with one record.
-    pub(super) fn allocate(key: KeyRef<'_>, stamp: Stamp, value: Option<&Bytes>) -> Self {
+    pub(super) fn allocate(key: KeyRef<'_>, stamp: Stamp, value: Option<&[u8]>) -> Self {
         let record = new_record(ptr::null_mut(), stamp, value);
         let header = NodeHeader {
             newest: AtomicPtr::new(record.as_ptr()),
@@ -430,7 +468,7 @@ mod tests {
     #[test]
     fn a_node_keeps_its_key_and_every_version_until_cut() {
         let guard = ReadGuard::pin();
-        let pointer = NodePointer::allocate(key(b"k"), STAMP, Some(&Bytes::from_static(b"one")));
+        let pointer = NodePointer::allocate(key(b"k"), STAMP, Some(b"one"));
         // SAFETY: just made.
         let node = unsafe { pointer.get(&guard) };
         assert_eq!(node.key(), key(b"k"));
@@ -450,9 +488,30 @@ mod tests {
     }
 
     #[test]
+    fn a_version_takes_the_place_of_the_one_before_whatever_their_lengths() {
+        let guard = ReadGuard::pin();
+        let pointer = NodePointer::allocate(key(b"k"), STAMP, Some(b"one"));
+        // SAFETY: just made.
+        let node = unsafe { pointer.get(&guard) };
+        let values = [Some(&b"two"[..]), Some(b"three"), Some(b""), None, None, Some(b"six")];
+        let mut bytes = 24 + 3;
+        for (version, value) in (2..).zip(values) {
+            let stamp = Stamp { version: Version(version), order: 7 };
+            // SAFETY: the node is known here alone, and has the record of the last turn.
+            let (before, after) = unsafe { node.replace(stamp, value) };
+            assert_eq!((before, after), (bytes, 24 + value.map_or(0, <[u8]>::len)));
+            bytes = after;
+            assert_eq!((node.newest().stamp(), node.newest().value()), (stamp, value));
+            assert!(node.newest().older().is_none());
+        }
+        // SAFETY: nothing else leads to the node.
+        unsafe { pointer.free() };
+    }
+
+    #[test]
     fn empty_keys_and_values_are_keys_and_values() {
         let guard = ReadGuard::pin();
-        let pointer = NodePointer::allocate(key(b""), STAMP, Some(&Bytes::new()));
+        let pointer = NodePointer::allocate(key(b""), STAMP, Some(b""));
         // SAFETY: just made.
         let node = unsafe { pointer.get(&guard) };
         assert_eq!(node.key().key, b"");

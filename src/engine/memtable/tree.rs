@@ -15,6 +15,7 @@
 //! - the *last birth*: when a key of the leaf last got a value while it had none. A range tombstone
 //!   that is newer hides them all.
 
+mod build;
 mod leaf;
 #[cfg(test)]
 mod tests;

@@ -16,10 +16,15 @@
 //!
 //! All this happens in bounded steps: a few with every write, so that memory stays in proportion
 //! even if nobody calls [`MemtableWriter::collect`], and more with that.
+//!
+//! While a log is replayed nobody reads, and much of this need not be: see [`replay`].
+
+mod replay;
 
 use std::{collections::VecDeque, fmt, sync::Arc};
 
-use bytes::Bytes;
+pub(in crate::engine) use replay::Replaying;
+
 use plinth_protocol::Version;
 
 use super::{
@@ -97,6 +102,8 @@ pub(in crate::engine) struct MemtableWriter {
     settled: Stamp,
     /// The newest version that was written.
     last: Version,
+    /// The nodes are in the index alone, not in the tree; each has one record.
+    is_unordered: bool,
     index: PointIndexWriter,
     superseding: VecDeque<Superseding>,
     sweeps: VecDeque<Sweep>,
@@ -121,6 +128,7 @@ impl MemtableWriter {
             beneath,
             settled: Stamp { version: Version(last.0 + 1), order: 0 },
             last,
+            is_unordered: false,
             index: PointIndexWriter::default(),
             superseding: VecDeque::new(),
             sweeps: VecDeque::new(),
@@ -167,9 +175,10 @@ impl MemtableWriter {
     }
 
     /// Ends the writing.
-    pub(in crate::engine) fn freeze(self) -> FrozenMemtable {
+    pub(in crate::engine) fn freeze(mut self) -> FrozenMemtable {
+        self.put_in_order();
         let bytes = self.stats().bytes;
-        FrozenMemtable::new(self.table, self.last, bytes)
+        FrozenMemtable::new(Arc::clone(&self.table), self.last, bytes)
     }
 
     fn may_hide(&self, (begin, end): (KeyRef<'_>, KeyRef<'_>), guard: &ReadGuard) -> bool {
@@ -192,14 +201,15 @@ impl MemtableWriter {
             self.last = stamp.version;
             steps += STEPS_PER_WRITE * (writes.len() + 1);
             if let [write] = writes
-                && let Some(point) = PointWrite::of(write)
+                && let Some(point) = PointWrite::of(write.as_ref())
             {
                 points.push((stamp, point));
             } else {
-                let (cleared, last) = last_writes(writes);
+                let (cleared, last) = last_writes(writes.iter().map(Write::as_ref));
                 if !cleared.is_empty() {
                     self.write_points(&points);
                     points.clear();
+                    self.put_in_order();
                     let guard = ReadGuard::pin();
                     self.clear_ranges(&cleared, stamp, &guard);
                     self.unpin(guard);
@@ -217,6 +227,9 @@ impl MemtableWriter {
 
     /// Writes single keys, in this order.
     fn write_points(&mut self, points: &[(Stamp, PointWrite<'_>)]) {
+        if self.is_unordered {
+            return self.replace_points(points);
+        }
         let mut hashes = [0; WRITES_PER_PIN];
         for points in points.chunks(WRITES_PER_PIN) {
             let guard = ReadGuard::pin();
@@ -283,11 +296,13 @@ impl MemtableWriter {
         drop(guard);
     }
 
-    fn insert(&mut self, key: KeyRef<'_>, stamp: Stamp, value: Option<&Bytes>, guard: &ReadGuard) {
+    fn insert(&mut self, key: KeyRef<'_>, stamp: Stamp, value: Option<&[u8]>, guard: &ReadGuard) {
         let pointer = NodePointer::allocate(key, stamp, value);
         // SAFETY: just made.
         let node = unsafe { pointer.get(guard) };
-        self.table.tree.insert(node, guard);
+        if !self.is_unordered {
+            self.table.tree.insert(node, guard);
+        }
         self.table.index.insert(&mut self.index, node, guard);
         self.keys += 1;
         self.records += 1;
@@ -298,7 +313,7 @@ impl MemtableWriter {
         &mut self,
         node: NodeRef<'_>,
         stamp: Stamp,
-        value: Option<&Bytes>,
+        value: Option<&[u8]>,
         is_covered: bool,
         guard: &ReadGuard,
     ) {
@@ -438,7 +453,9 @@ impl MemtableWriter {
 
     /// Takes out a key that no read can see.
     fn remove(&mut self, node: NodeRef<'_>, guard: &ReadGuard) -> Freed {
-        self.table.tree.remove(node.key(), self.horizon, guard);
+        if !self.is_unordered {
+            self.table.tree.remove(node.key(), self.horizon, guard);
+        }
         self.table.index.remove(&mut self.index, node.key(), guard);
         self.keys -= 1;
         // SAFETY: the tree and the index were all that led to the node; of the writer's own queue
@@ -518,6 +535,13 @@ impl MemtableWriter {
             }
         }
         None
+    }
+}
+
+impl Drop for MemtableWriter {
+    fn drop(&mut self) {
+        // The nodes belong to the tree, which frees them.
+        self.put_in_order();
     }
 }
 

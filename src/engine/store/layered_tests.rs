@@ -15,7 +15,7 @@ use plinth_protocol::{ConflictRange, KeyRange, KeyspaceId};
 use proptest::prelude::*;
 
 use super::{
-    tests::{Check, Model, any_check, any_write},
+    tests::{Check, Model, any_check, any_write, finish},
     *,
 };
 use crate::{
@@ -39,7 +39,8 @@ enum Step {
     Rotate,
     Flush,
     Compact(usize, prop::sample::Index),
-    Reopen,
+    /// If a number is given, as after a crash, and memory is full after so many versions.
+    Reopen(Option<usize>),
     Check(Check),
 }
 
@@ -56,7 +57,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Flush),
         1 => (0usize..3, any::<prop::sample::Index>())
             .prop_map(|(level, table)| Step::Compact(level, table)),
-        1 => Just(Step::Reopen),
+        1 => prop::option::of(1usize..50).prop_map(Step::Reopen),
         5 => any_check().prop_map(Step::Check),
     ]
 }
@@ -102,7 +103,7 @@ impl Storage {
             }
             Step::Flush => self.flush(),
             Step::Compact(level, table) => self.compact(level, |len| table.index(len)),
-            Step::Reopen => self.reopen(),
+            Step::Reopen(full_after) => self.reopen(full_after),
             Step::Check(check) => check.run(&self.store, &self.model, self.version)?,
         }
         Ok(())
@@ -186,7 +187,7 @@ impl Storage {
     }
 
     /// Opens the store again with the tables that it had; the rest comes from the log.
-    fn reopen(&mut self) {
+    fn reopen(&mut self, full_after: Option<usize>) {
         let mut tables = TableSet::empty();
         for (level, table) in self.store.tables().iter() {
             let table = self.open(table.properties().number);
@@ -196,11 +197,45 @@ impl Storage {
         (self.store, self.writer) = Store::with_tables(options, tables, Version(self.flushed));
         let later = self.model.history.iter().filter(|(version, _)| *version > self.flushed);
         let later: Vec<_> = later.cloned().collect();
-        for of_version in later.chunk_by(|one, other| one.0 == other.0) {
+        let versions: Vec<_> = later.chunk_by(|one, other| one.0 == other.0).collect();
+        if let Some(full_after) = full_after {
+            self.writer.hide();
+            let mut parts = versions.chunks(full_after).peekable();
+            while let Some(versions) = parts.next() {
+                self.replay(versions);
+                if parts.peek().is_some() {
+                    self.writer.rotate();
+                    // On a full disk it stays in memory.
+                    if full_after % 2 == 0 {
+                        self.flush();
+                    }
+                }
+            }
+            self.horizon = self.version;
+            self.writer.set_horizon(Version(self.horizon));
+            self.writer.show();
+            return;
+        }
+        for of_version in versions {
             let writes: Vec<Write> = of_version.iter().map(|(_, write)| write.clone()).collect();
             self.writer.apply(Version(of_version[0].0), 0, &writes);
         }
         self.writer.set_horizon(Version(self.horizon));
+    }
+
+    /// Replays some versions, two at a time.
+    fn replay(&mut self, versions: &[&[(u64, Write)]]) {
+        for versions in versions.chunks(2) {
+            let mut replaying = self.writer.replay();
+            for of_version in versions {
+                let writes: Vec<_> = of_version.iter().map(|(_, write)| write.as_ref()).collect();
+                replaying.apply(Stamp { version: Version(of_version[0].0), order: 0 }, &writes);
+                self.horizon = self.horizon.max(of_version[0].0);
+            }
+            replaying.end();
+            self.writer.set_horizon(Version(self.horizon));
+            finish(&mut self.writer);
+        }
     }
 }
 
@@ -216,6 +251,28 @@ proptest! {
     #[test]
     fn the_store_with_tables_is_its_model(steps in prop::collection::vec(any_step(), 1..100)) {
         let mut storage = Storage::new();
+        for step in steps {
+            storage.take(step)?;
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(cases() / 4))]
+
+    /// Without range clears, so that memtables are put in order at the end alone.
+    #[test]
+    fn what_is_replayed_is_read_as_what_was_applied(
+        batches in prop::collection::vec(prop::collection::vec(any_write(), 1..100), 1..30),
+        full_after in 1usize..50,
+        steps in prop::collection::vec(any_step(), 1..30),
+    ) {
+        let mut storage = Storage::new();
+        for mut writes in batches {
+            writes.retain(|write| !matches!(write, Write::ClearRange { .. }));
+            storage.take(Step::Apply(writes, 1))?;
+        }
+        storage.reopen(Some(full_after));
         for step in steps {
             storage.take(step)?;
         }
@@ -242,7 +299,7 @@ fn damage_fails_the_reads_that_need_it_and_no_others() {
     // In the first block.
     storage.vfs.flip_bit(table.path(), 40, 3).unwrap();
     storage.flushed = 1;
-    storage.reopen();
+    storage.reopen(None);
     let newest = Version(9);
     let get = |key: &[u8]| {
         let reader = storage.store.reader();

@@ -64,7 +64,7 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
     expected.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
-fn finish(writer: &mut StoreWriter) {
+pub(super) fn finish(writer: &mut StoreWriter) {
     let mut turns = 0;
     while writer.maintain() {
         turns += 1;

@@ -6,6 +6,7 @@ use plinth_protocol::Version;
 
 use super::{
     LogError, LogRecord, LogStart, TornTail,
+    body::decode::CheckedRecord,
     reader::{ReadRecord, SegmentReader},
     record::TYPE_BATCH,
     segment::{FIRST_SEGMENT, SegmentHeader},
@@ -94,20 +95,25 @@ impl ReadRecord {
         path: &Path,
         after: Version,
     ) -> Result<Option<LogRecord>, LogError> {
+        self.checked(path, after)?.as_ref().map(CheckedRecord::to_record).transpose()
+    }
+
+    /// The same, where it was read to.
+    pub(super) fn checked(
+        &self,
+        path: &Path,
+        after: Version,
+    ) -> Result<Option<CheckedRecord>, LogError> {
         let header = &self.header;
         if header.record_type == TYPE_BATCH && header.last_version <= after {
             return Ok(None);
         }
-        let mut record = self.decode(path)?;
-        if let LogRecord::Batch(batch) = &mut record {
-            let ends = [batch.first(), batch.last()].map(|end| end.map(|end| end.version));
-            if ends != [Some(header.first_version), Some(header.last_version)] {
-                let what = "this record's versions are not those that its header names";
-                return Err(LogError::Damaged { path: path.into(), offset: self.offset, what });
-            }
-            if header.first_version <= after {
-                batch.retain(|transaction| transaction.version > after);
-            }
+        let record = self.check(path, after)?;
+        if let CheckedRecord::Batch(batch) = &record
+            && batch.versions() != Some((header.first_version, header.last_version))
+        {
+            let what = "this record's versions are not those that its header names";
+            return Err(LogError::Damaged { path: path.into(), offset: self.offset, what });
         }
         Ok(Some(record))
     }

@@ -52,6 +52,7 @@ mod segments;
 mod spare;
 mod survey;
 
+pub(in crate::engine) use body::decode::{CheckedBatch, CheckedRecord, EncodedTransaction};
 pub(crate) use body::{BATCH_BYTES, TRANSACTION_BYTES, WRITE_BYTES};
 pub use encoder::RecordEncoder;
 pub use error::LogError;

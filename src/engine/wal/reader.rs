@@ -4,13 +4,17 @@
 //! record is. What that place means is for recovery to decide; [`SegmentReader::rest`] helps with
 //! it. A record's bytes are a slice of the window they were read into: nothing is copied.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::VecDeque,
+    path::{Path, PathBuf},
+};
 
 use bytes::{Bytes, BytesMut};
+use plinth_protocol::Version;
 
 use super::{
-    LogError, LogRecord, body,
-    body::BodyError,
+    LogError,
+    body::decode::{BodyError, CheckedRecord},
     record::{Place, RECORD_ALIGNMENT, RECORD_HEADER_BYTES, RECORD_MAGIC, RecordHeader},
     segment::{SECTOR_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader},
 };
@@ -24,6 +28,8 @@ use crate::{
 
 /// How much is read at a time. A longer record is read at once, after its length is checked.
 const WINDOW_BYTES: u64 = 1 << 20;
+/// Windows that are kept to be read into again, when nobody has a record of them any more.
+const WINDOWS_KEPT: usize = 8;
 /// Compared with at once, since most of what is behind the records is zeros.
 const ZERO_SECTOR: [u8; SECTOR_BYTES as usize] = [0; SECTOR_BYTES as usize];
 
@@ -39,6 +45,8 @@ pub(super) struct SegmentReader {
     /// Part of the file, from this offset on.
     window: Bytes,
     window_offset: u64,
+    /// Windows before this one, the oldest first.
+    windows: VecDeque<Bytes>,
 }
 
 /// A record whose checksums are right.
@@ -57,11 +65,12 @@ impl ReadRecord {
         self.offset + self.bytes.len() as u64
     }
 
-    /// What the record says, or why it is not a record all the same.
-    pub(super) fn decode(&self, path: &Path) -> Result<LogRecord, LogError> {
+    /// What the record says of versions above `after`, or why it is not a record all the same.
+    pub(super) fn check(&self, path: &Path, after: Version) -> Result<CheckedRecord, LogError> {
         let end = RECORD_HEADER_BYTES + self.header.body_bytes as usize;
         let (record_type, offset) = (self.header.record_type, self.offset);
-        body::decode(record_type, self.bytes.slice(RECORD_HEADER_BYTES..end)).map_err(|error| {
+        let body = self.bytes.slice(RECORD_HEADER_BYTES..end);
+        CheckedRecord::check(record_type, body, after).map_err(|error| {
             let path = path.to_path_buf();
             match error {
                 BodyError::UnknownType => LogError::UnknownRecord { path, offset, record_type },
@@ -120,7 +129,14 @@ impl SegmentReader {
             offset: SEGMENT_HEADER_BYTES as u64,
             window: Bytes::new(),
             window_offset: 0,
+            windows: VecDeque::new(),
         })
+    }
+
+    /// Goes on with the memory of another reader, which is done.
+    pub(super) fn take_memory(&mut self, mut done: Self) {
+        done.keep_window();
+        self.windows = done.windows;
     }
 
     /// The file's length.
@@ -220,15 +236,34 @@ impl SegmentReader {
         debug_assert!(end <= self.file_bytes, "the caller has checked the end");
         if offset < self.window_offset || end > self.window_offset + self.window.len() as u64 {
             let wanted = (count as u64).max(WINDOW_BYTES).min(self.file_bytes - offset);
-            // The same memory again, unless somebody still has a record of it.
-            let window = std::mem::take(&mut self.window);
-            let mut window = window.try_into_mut().unwrap_or_else(|_| BytesMut::new());
+            self.keep_window();
+            let mut window = self.free_window();
             window.resize(wanted as usize, 0);
             self.file.read_exact_at(&mut window, offset)?;
             (self.window, self.window_offset) = (window.freeze(), offset);
         }
         let begin = (offset - self.window_offset) as usize;
         Ok(self.window.get(begin..begin + count).unwrap_or_default())
+    }
+}
+
+impl SegmentReader {
+    /// Keeps the window's memory for another one.
+    fn keep_window(&mut self) {
+        let window = std::mem::take(&mut self.window);
+        if !window.is_empty() && window.len() as u64 <= WINDOW_BYTES {
+            self.windows.push_back(window);
+        }
+        if self.windows.len() > WINDOWS_KEPT {
+            self.windows.pop_front();
+        }
+    }
+
+    /// Memory for a window: that of the oldest one, unless somebody still has a record of it.
+    fn free_window(&mut self) -> BytesMut {
+        let is_free = self.windows.front().is_some_and(Bytes::is_unique);
+        let oldest = if is_free { self.windows.pop_front() } else { None };
+        oldest.and_then(|oldest| oldest.try_into_mut().ok()).unwrap_or_default()
     }
 }
 

@@ -12,8 +12,7 @@
 //!    because a sync had failed before; and what was torn is gone for good, so that it can't be
 //!    mistaken for damage later. Older segments were synced before they got a successor.
 //!
-//! Where threads may be used, one reads, checks and decodes while the caller's applies what came
-//! before.
+//! Where threads may be used, one reads and checks while the caller's applies what came before.
 //!
 //! A crash at any point of this leaves what the next recovery needs. Memory is bounded by the
 //! longest record and a window.
@@ -30,6 +29,7 @@ use plinth_protocol::Version;
 use super::{
     Log, LogError, LogOptions, LogRecord, Segments,
     archive::archive_segment,
+    body::decode::CheckedRecord,
     chain::{Chain, check_first, end_of_last},
     log::LogEnd,
     reader::{ReadRecord, SegmentReader},
@@ -47,7 +47,7 @@ use crate::{
     vfs::Vfs,
 };
 
-/// How many records are read and decoded before the caller has taken them.
+/// How many records are read and checked before the caller has taken them.
 const RECORDS_AHEAD: usize = 16;
 /// How much of the last segment is gathered before it is written.
 const COPY_BYTES: usize = 1 << 20;
@@ -108,7 +108,7 @@ struct Replay<'a> {
     chain: Chain,
     /// Transactions up to this version are not given back.
     flushed: Version,
-    to: &'a mut dyn FnMut(LogRecord) -> Result<(), LogError>,
+    to: &'a mut dyn FnMut(CheckedRecord) -> Result<(), LogError>,
 }
 
 impl Log {
@@ -122,6 +122,18 @@ impl Log {
         options: LogOptions,
         start: LogStart,
         replay: &mut dyn FnMut(LogRecord) -> Result<(), LogError>,
+    ) -> Result<(Self, RecoveryReport), LogError> {
+        let mut replay = |record: CheckedRecord| replay(record.to_record()?);
+        Self::recover_in_place(vfs, directory, options, start, &mut replay)
+    }
+
+    /// Does so without taking the records apart: that is left to `replay`.
+    pub(in crate::engine) fn recover_in_place(
+        vfs: &Arc<dyn Vfs>,
+        directory: &Path,
+        options: LogOptions,
+        start: LogStart,
+        replay: &mut dyn FnMut(CheckedRecord) -> Result<(), LogError>,
     ) -> Result<(Self, RecoveryReport), LogError> {
         if !options.reads_ahead {
             return Self::read(vfs, directory, options, start, replay);
@@ -152,7 +164,7 @@ impl Log {
         directory: &Path,
         options: LogOptions,
         start: LogStart,
-        replay: &mut dyn FnMut(LogRecord) -> Result<(), LogError>,
+        replay: &mut dyn FnMut(CheckedRecord) -> Result<(), LogError>,
     ) -> Result<(Self, RecoveryReport), LogError> {
         make_directory(&**vfs, directory)?;
         let mut found = find_segments(&**vfs, directory, &options, start)?;
@@ -183,8 +195,9 @@ impl Log {
                     closed.insert(number, ClosedSegment { after, bytes, archived: None });
                     let path = segment_path(directory, number + 1);
                     let id = Some(options.database_id);
-                    let next = SegmentReader::open(&**vfs, path, number + 1, id)?;
+                    let mut next = SegmentReader::open(&**vfs, path, number + 1, id)?;
                     replay.chain.check_next(&next.header, (&reader.path, reader.offset))?;
+                    next.take_memory(reader);
                     reader = next;
                 }
                 renew_last(&**vfs, directory, &options, reader, &mut replay)?
@@ -409,10 +422,10 @@ impl Replay<'_> {
         if self.chain.last_version > Version::ZERO {
             report.last_version = Some(self.chain.last_version);
         }
-        let Some(record) = read.contents(path, self.flushed)? else { return Ok(()) };
+        let Some(record) = read.checked(path, self.flushed)? else { return Ok(()) };
         match &record {
-            LogRecord::Batch(batch) => report.transactions += batch.len() as u64,
-            LogRecord::Ceiling(ceiling) => report.ceiling = report.ceiling.max(Some(*ceiling)),
+            CheckedRecord::Batch(batch) => report.transactions += batch.count(),
+            CheckedRecord::Ceiling(ceiling) => report.ceiling = report.ceiling.max(Some(*ceiling)),
         }
         (self.to)(record)
     }

@@ -112,7 +112,6 @@ impl Leaf {
 
     /// A leaf of these nodes, at most [`LEAF_MAX`], in the order of their keys; `at` is the version
     /// that is being written.
-    #[expect(dead_code, reason = "for filling a whole tree at once, when a log is replayed")]
     pub(super) fn build(
         nodes: &[NodePointer],
         last_birth: u64,
