@@ -7,7 +7,7 @@ use std::{path::Path, sync::Arc};
 
 use bytes::Bytes;
 use divan::{Bencher, counter::BytesCount};
-use plinth_protocol::{Commit, KeyspaceId, Mutation, MutationOp, Version};
+use plinth_protocol::{KeyspaceId, Version};
 use plinthdb::{
     engine::{
         DurabilityMode, Engine, EngineOptions, StorageOptions,
@@ -122,42 +122,120 @@ fn recovery(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// The start of an engine after a crash with a log of a gibibyte: recovery, and everything applied.
-#[divan::bench(sample_count = 2)]
-fn start_after_a_crash(bencher: Bencher<'_, '_>) {
+/// The start of an engine after a crash, with a log that no cache holds.
+mod start_after_a_crash {
+    use super::{
+        Arc, Bencher, Bytes, BytesCount, CommittedTransaction, DurabilityMode, Engine,
+        EngineOptions, KeyspaceId, Log, LogOptions, LogStart, OsVfs, RecordEncoder, StorageOptions,
+        TempDir, Version, Vfs, Write, directory,
+    };
+
     const LOG_BYTES: u64 = 1 << 30;
-    let directory = directory();
-    // Everything stays in the log: a flush would let go of what has gone to tables.
-    let storage = StorageOptions {
-        memtable_bytes: 16 * LOG_BYTES,
-        log_bytes_max: 16 * LOG_BYTES,
-        ..StorageOptions::default()
-    };
-    let options = || EngineOptions {
-        durability: DurabilityMode::None,
-        storage: storage.clone(),
-        ..EngineOptions::new(directory.path().join("data"))
-    };
-    let engine = Engine::open(options()).expect("a new database");
-    let mut next: u64 = 0;
-    while engine.stats().log_bytes < LOG_BYTES {
-        let mut commit = Commit::default();
-        for _ in 0..256 {
-            // Every key comes again, as in a database in use.
-            let key = Bytes::from(format!("user/{:011}", next * 7919 % 1_000_003));
-            let op = MutationOp::Set { key, value: Bytes::from_static(&[b'v'; 100]) };
-            let keyspace = KeyspaceId::DEFAULT;
-            commit.mutations.push(Mutation { keyspace, adds_conflict: false, op });
-            next += 1;
+    /// Writes of a record: about as many as the commits that come while one is written have.
+    const WRITES_A_RECORD: u64 = 1024;
+    /// Every key comes again, as in a database in use.
+    const KEYS: u64 = 1_000_003;
+
+    fn options(directory: &TempDir) -> EngineOptions {
+        // Everything stays in the log: a flush would let go of what has gone to tables.
+        let storage = StorageOptions {
+            memtable_bytes: 16 * LOG_BYTES,
+            log_bytes_max: 16 * LOG_BYTES,
+            ..StorageOptions::default()
+        };
+        EngineOptions {
+            durability: DurabilityMode::None,
+            storage,
+            ..EngineOptions::new(directory.path().join("data"))
         }
-        engine.commit_blocking(commit).expect("a disk that works");
     }
-    let bytes = engine.stats().log_bytes;
-    drop(engine);
-    bencher.counter(BytesCount::new(bytes)).bench_local(|| {
-        // Given back, so that its end is not measured.
-        Engine::open(options()).expect("a sound log")
-    });
+
+    fn transaction(version: Version, writes: std::ops::Range<u64>) -> CommittedTransaction {
+        let write = |number: u64| Write::Set {
+            keyspace: KeyspaceId::DEFAULT,
+            key: Bytes::from(format!("user/{:011}", number * 7919 % KEYS)),
+            value: Bytes::from_static(&[b'v'; 100]),
+        };
+        CommittedTransaction {
+            version,
+            order: 0,
+            idempotency_id: None,
+            committed_at_ms: 1_700_000_000_000,
+            writes: writes.map(write).collect(),
+        }
+    }
+
+    /// A data directory with a log of a gibibyte, of transactions with so many writes each.
+    fn with_a_log(writes: u64) -> (TempDir, u64) {
+        let directory = directory();
+        let options = options(&directory);
+        let database_id = options.new_database_id.0;
+        let engine = Engine::open(options).expect("a new database");
+        let mut version = engine.stats().ceiling;
+        drop(engine);
+        let (log_options, start) =
+            (LogOptions { database_id, ..LogOptions::default() }, LogStart::default());
+        let vfs: Arc<dyn Vfs> = Arc::new(OsVfs);
+        let path = directory.path().join("data").join("log");
+        let (mut log, _) = Log::recover(&vfs, &path, log_options, start, &mut |_| Ok(()))
+            .expect("a log that was closed");
+        let mut encoder = RecordEncoder::new();
+        let mut next = 0;
+        while log.bytes() < LOG_BYTES {
+            let transactions = (0..WRITES_A_RECORD / writes).map(|_| {
+                (version, next) = (Version(version.0 + 1), next + writes);
+                transaction(version, next - writes..next)
+            });
+            encoder.clear();
+            encoder.batch(&transactions.collect::<Vec<_>>()).expect("in order");
+            log.append(&mut encoder).expect("a disk that works");
+        }
+        log.sync().expect("a disk that works");
+        (directory, log.bytes())
+    }
+
+    /// The log's files, when no cache holds them.
+    fn cold_files(directory: &TempDir) -> Vec<Box<dyn plinthdb::vfs::File>> {
+        let path = directory.path().join("data").join("log");
+        let names = OsVfs.list(&path).expect("a directory");
+        let segments = names.iter().map(|name| path.join(name));
+        let segments = segments.filter(|path| path.extension().is_some_and(|end| end == "log"));
+        let files: Vec<_> = segments.map(|path| OsVfs.open(&path).expect("a file")).collect();
+        for file in &files {
+            // What is not on the disk can't be let go of.
+            file.sync_all().expect("a disk that works");
+            file.uncache(0..file.len().expect("a disk that works"));
+        }
+        files
+    }
+
+    #[divan::bench(args = [1, 256], sample_count = 3, sample_size = 1)]
+    fn writes_a_transaction(bencher: Bencher<'_, '_>, writes: u64) {
+        let (directory, bytes) = with_a_log(writes);
+        bencher
+            .with_inputs(|| drop(cold_files(&directory)))
+            .input_counter(move |()| BytesCount::new(bytes))
+            // Given back, so that its end is not measured.
+            .bench_local_values(|()| Engine::open(options(&directory)).expect("a sound log"));
+    }
+
+    /// Reads such a log in pieces of a mebibyte: what the others are compared with.
+    #[divan::bench(sample_count = 3, sample_size = 1)]
+    fn sequential_read(bencher: Bencher<'_, '_>) {
+        let (directory, bytes) = with_a_log(256);
+        let mut piece = vec![1; 1 << 20];
+        bencher
+            .with_inputs(|| cold_files(&directory))
+            .input_counter(move |_| BytesCount::new(bytes))
+            .bench_local_values(|files| {
+                for file in &files {
+                    let bytes = file.len().expect("a disk that works");
+                    for at in 0..bytes >> 20 {
+                        file.read_exact_at(&mut piece, at << 20).expect("a disk that works");
+                    }
+                }
+            });
+    }
 }
 
 /// The disk without a log.

@@ -354,4 +354,6 @@ impl StoreWriter {
 #[cfg(test)]
 mod layered_tests;
 #[cfg(test)]
+mod replay_tests;
+#[cfg(test)]
 mod tests;
