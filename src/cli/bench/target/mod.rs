@@ -11,6 +11,7 @@ pub(crate) mod pipe;
 pub(crate) mod place;
 pub(crate) mod plinth;
 pub(crate) mod redis;
+mod socket;
 mod template;
 pub(crate) mod transact;
 pub(crate) mod witness;

@@ -1,7 +1,13 @@
 //! Plinth's frames: the generator's own end of a connection, without the native client, whose
 //! conveniences cost more than a fast server.
 
-use bytes::{Buf, Bytes, BytesMut};
+use super::{
+    fields::Fields,
+    pipe::{Answer, Operation, Pipe},
+    socket::Socket,
+    template::Template,
+};
+use bytes::Bytes;
 use plinth_protocol::{
     Commit, Error, ErrorCode, KeyRange, KeyspaceId, Mutation, MutationOp,
     frame::{Flags, Frame},
@@ -10,19 +16,6 @@ use plinth_protocol::{
     request::{Opcode, RangeOptions, Request},
     response::Response,
 };
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
-
-use super::{
-    fields::Fields,
-    pipe::{Answer, Operation, Pipe},
-    template::Template,
-};
-
-/// What a read of the socket asks for.
-const READ_BYTES: usize = 64 << 10;
 
 /// Bytes of a frame before its payload.
 const HEAD_BYTES: usize = 4 + FRAME_HEADER_BYTES;
@@ -32,10 +25,7 @@ const SCAN_BYTES: u32 = 1 << 30;
 
 /// One connection to the server.
 pub(crate) struct Connection {
-    stream: TcpStream,
-    input: BytesMut,
-    /// What is to be sent next.
-    output: BytesMut,
+    socket: Socket,
     ping: Template<0>,
     get: Template<1>,
     set: Template<2>,
@@ -68,22 +58,11 @@ fn protocol_error(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorCode::PROTOCOL_VIOLATION, message)
 }
 
-fn io_error(what: &str, error: &std::io::Error) -> Error {
-    Error::new(ErrorCode::CONNECTION_FAILED, format!("{what}: {error}"))
-}
-
 impl Connection {
     /// Connects and says hello.
     pub(crate) async fn open(address: &str) -> Result<(Self, HelloReply), Error> {
-        let stream = TcpStream::connect(address).await.map_err(|error| {
-            let message = format!("can't connect to {address}: {error}");
-            Error::new(ErrorCode::SERVER_UNREACHABLE, message)
-        })?;
-        stream.set_nodelay(true).map_err(|error| io_error("TCP_NODELAY", &error))?;
         let mut connection = Self {
-            stream,
-            input: BytesMut::new(),
-            output: BytesMut::new(),
+            socket: Socket::connect(address, &address).await?,
             ping: Template::new(|[]| Request::Ping { payload: Bytes::new() }),
             get: Template::new(|[key]| Request::Get {
                 version: None,
@@ -102,7 +81,7 @@ impl Connection {
 
     /// Sends one request and waits for its one answer.
     pub(crate) async fn ask(&mut self, request: &Request) -> Result<Response, Error> {
-        request.write_frame(&mut self.output, Flags::NONE, 0);
+        request.write_frame(self.socket.output(), Flags::NONE, 0);
         self.send().await?;
         let mut response = None;
         while response.is_none() {
@@ -123,37 +102,36 @@ impl Connection {
 
     /// Reads once and shows each whole frame to `visit`: its id, its opcode and its payload.
     async fn read(&mut self, mut visit: impl FnMut(u32, u8, &[u8])) -> Result<(), Error> {
-        self.input.reserve(READ_BYTES);
-        match self.stream.read_buf(&mut self.input).await {
-            Ok(0) => {
-                let message = "the server closed the connection";
-                return Err(Error::new(ErrorCode::CONNECTION_FAILED, message));
-            }
-            Ok(_) => {}
-            Err(error) => return Err(io_error("receiving failed", &error)),
-        }
-        let mut rest: &[u8] = &self.input;
-        while let Some((&head, after)) = rest.split_first_chunk::<HEAD_BYTES>() {
-            let [a, b, c, d, opcode, _flags, id @ ..] = head;
-            let length = u32::from_be_bytes([a, b, c, d]) as usize;
-            if !(FRAME_HEADER_BYTES..FRAME_BYTES_CEILING).contains(&length) {
-                return Err(protocol_error(format!("a frame's length is {length}")));
-            }
-            let Some((payload, next)) = after.split_at_checked(length - FRAME_HEADER_BYTES) else {
-                break;
-            };
-            visit(u32::from_be_bytes(id), opcode, payload);
-            rest = next;
-        }
-        let taken = self.input.len() - rest.len();
-        self.input.advance(taken);
-        Ok(())
+        self.socket
+            .receive(|input| {
+                let rest = frames(input, &mut visit)?;
+                Ok(input.len() - rest.len())
+            })
+            .await
     }
+}
+
+/// Shows each whole frame at the beginning of `input` to `visit`; what is left.
+fn frames<'a>(input: &'a [u8], visit: &mut impl FnMut(u32, u8, &[u8])) -> Result<&'a [u8], Error> {
+    let mut rest = input;
+    while let Some((&head, after)) = rest.split_first_chunk::<HEAD_BYTES>() {
+        let [a, b, c, d, opcode, _flags, id @ ..] = head;
+        let length = u32::from_be_bytes([a, b, c, d]) as usize;
+        if !(FRAME_HEADER_BYTES..FRAME_BYTES_CEILING).contains(&length) {
+            return Err(protocol_error(format!("a frame's length is {length}")));
+        }
+        let Some((payload, next)) = after.split_at_checked(length - FRAME_HEADER_BYTES) else {
+            break;
+        };
+        visit(u32::from_be_bytes(id), opcode, payload);
+        rest = next;
+    }
+    Ok(rest)
 }
 
 impl Pipe for Connection {
     fn push(&mut self, id: u32, operation: &Operation<'_>) {
-        let output = &mut self.output;
+        let output = self.socket.output();
         let keyspace = KeyspaceId::DEFAULT;
         let copy = Bytes::copy_from_slice;
         let request = match *operation {
@@ -181,9 +159,7 @@ impl Pipe for Connection {
     }
 
     async fn send(&mut self) -> Result<(), Error> {
-        let sent = self.stream.write_all(&self.output).await;
-        self.output.clear();
-        sent.map_err(|error| io_error("sending failed", &error))
+        self.socket.send().await
     }
 
     async fn receive(

@@ -1,22 +1,18 @@
 //! A connection to a Redis server: requests leave together, replies come in the same order.
 
-use std::{collections::VecDeque, io};
+use std::collections::VecDeque;
 
-use bytes::{Buf as _, BufMut as _, BytesMut};
+use bytes::BufMut as _;
 use plinth_protocol::{Error, ErrorCode};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
 
 use super::{
     address::RedisAddress,
     resp::{Reply, Scanner, write_array, write_command, write_string},
 };
-use crate::cli::bench::target::pipe::{Answer, Operation, Pipe};
-
-/// What a read of the socket asks for.
-const READ_BYTES: usize = 64 << 10;
+use crate::cli::bench::target::{
+    pipe::{Answer, Operation, Pipe},
+    socket::Socket,
+};
 
 /// Why a scan is refused.
 pub(crate) const NO_SCANS: &str = "Redis keeps its keys in no order";
@@ -25,11 +21,8 @@ const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
 
 /// One connection, logged in.
 pub(crate) struct Connection {
-    stream: TcpStream,
-    input: BytesMut,
+    socket: Socket,
     scanner: Scanner,
-    /// What is to be sent next.
-    output: BytesMut,
     /// What is not answered yet, in order.
     asked: VecDeque<Asked>,
 }
@@ -85,23 +78,12 @@ fn version(info: &str) -> Option<&str> {
     info.lines().find_map(|line| line.strip_prefix("redis_version:")).map(str::trim_end)
 }
 
-fn io_error(what: &str, error: &io::Error) -> Error {
-    Error::new(ErrorCode::CONNECTION_FAILED, format!("{what}: {error}"))
-}
-
 impl Connection {
     /// Connects, logs in, picks the database, and sees that the server answers.
     pub(crate) async fn open(to: &RedisAddress) -> Result<Self, Error> {
-        let stream = TcpStream::connect(&to.address).await.map_err(|error| {
-            let message = format!("can't connect to {to}: {error}");
-            Error::new(ErrorCode::SERVER_UNREACHABLE, message)
-        })?;
-        stream.set_nodelay(true).map_err(|error| io_error("TCP_NODELAY", &error))?;
         let mut connection = Self {
-            stream,
-            input: BytesMut::new(),
+            socket: Socket::connect(&to.address, to).await?,
             scanner: Scanner::default(),
-            output: BytesMut::new(),
             asked: VecDeque::new(),
         };
         let ok = |reply: Reply<'_>| Wanted::Ok.read(reply).map(drop);
@@ -140,7 +122,7 @@ impl Connection {
         command: &[&[u8]],
         read: impl Fn(Reply<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        write_command(&mut self.output, command);
+        write_command(self.socket.output(), command);
         self.send().await?;
         loop {
             let mut answer = None;
@@ -160,29 +142,23 @@ impl Connection {
         &mut self,
         mut visit: impl FnMut(&mut VecDeque<Asked>, Reply<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        self.input.reserve(READ_BYTES);
-        match self.stream.read_buf(&mut self.input).await {
-            Ok(0) => {
-                let message = "the server closed the connection";
-                return Err(Error::new(ErrorCode::CONNECTION_FAILED, message));
-            }
-            Ok(_) => {}
-            Err(error) => return Err(io_error("receiving failed", &error)),
-        }
-        let mut rest: &[u8] = &self.input;
-        while let Some((reply, length)) = self.scanner.next(rest)? {
-            visit(&mut self.asked, reply)?;
-            rest = rest.get(length..).unwrap_or_default();
-        }
-        let taken = self.input.len() - rest.len();
-        self.input.advance(taken);
-        Ok(())
+        let Self { socket, scanner, asked } = self;
+        socket
+            .receive(|input| {
+                let mut rest = input;
+                while let Some((reply, length)) = scanner.next(rest)? {
+                    visit(asked, reply)?;
+                    rest = rest.get(length..).unwrap_or_default();
+                }
+                Ok(input.len() - rest.len())
+            })
+            .await
     }
 }
 
 impl Pipe for Connection {
     fn push(&mut self, id: u32, operation: &Operation<'_>) {
-        let output = &mut self.output;
+        let output = self.socket.output();
         let wanted = match *operation {
             Operation::Ping => {
                 output.put_slice(PING);
@@ -229,9 +205,7 @@ impl Pipe for Connection {
     }
 
     async fn send(&mut self) -> Result<(), Error> {
-        let sent = self.stream.write_all(&self.output).await;
-        self.output.clear();
-        sent.map_err(|error| io_error("sending failed", &error))
+        self.socket.send().await
     }
 
     async fn receive(
