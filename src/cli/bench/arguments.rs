@@ -155,7 +155,7 @@ impl RunArguments {
     /// The random numbers of a worker: each has its own.
     pub(super) fn random(&self, worker: u64) -> Random {
         let mut seeds = Random::new(self.seed);
-        Random::new(seeds.next() ^ worker.wrapping_mul(0xA24B_AED4_963E_E407))
+        Random::new(seeds.next_u64() ^ worker.wrapping_mul(0xA24B_AED4_963E_E407))
     }
 }
 

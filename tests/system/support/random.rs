@@ -1,7 +1,7 @@
 //! Random numbers from a seed that a failing test can be given again.
 
-/// `SplitMix64`: small, and good enough to choose what a test does next.
-pub(crate) struct Random(u64);
+/// What chooses what a test does next.
+pub(crate) struct Random(plinthdb::random::Random);
 
 impl Random {
     /// Numbers from `PLINTH_TEST_SEED`, or from a seed of its own; the seed, for the messages.
@@ -12,24 +12,20 @@ impl Random {
             getrandom::fill(&mut bytes).expect("the system has randomness");
             u64::from_be_bytes(bytes)
         });
-        (Self(seed), seed)
+        (Self(plinthdb::random::Random::new(seed)), seed)
     }
 
     /// Numbers of their own for a part of the test.
     pub(crate) fn fork(&mut self) -> Self {
-        Self(self.next())
+        Self(plinthdb::random::Random::new(self.next()))
     }
 
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        self.0.next_u64()
     }
 
     /// A number below `bound`.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
+        self.0.below(bound)
     }
 }

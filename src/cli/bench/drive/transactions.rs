@@ -84,7 +84,7 @@ impl<S: Store> Worker<S> {
 
     /// A transaction, until it commits.
     async fn once(&mut self) -> Result<(), Error> {
-        let seed = self.random.next();
+        let seed = self.random.next_u64();
         let mut transaction = self.store.begin();
         let mut new = None;
         loop {

@@ -2,7 +2,6 @@
 
 mod distribution;
 mod name;
-mod random;
 mod sizes;
 mod value;
 mod zipfian;
@@ -10,7 +9,7 @@ mod zipfian;
 pub(crate) use self::{
     distribution::{Distribution, Picker},
     name::{KEY_SIZE_MAX, KEY_SIZE_MIN, Keys},
-    random::Random,
     sizes::Sizes,
     value::{NUMBER_BYTES, Values},
 };
+pub(crate) use crate::random::Random;

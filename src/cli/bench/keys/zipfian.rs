@@ -36,7 +36,7 @@ impl Zipfian {
         // What lies within this of the number above it needs no second look.
         let sure = 2.0 - inverse(integral(2.5) - weight(2.0));
         loop {
-            let drawn = self.end + random.fraction() * (begin - self.end);
+            let drawn = self.end + fraction(random) * (begin - self.end);
             let at = inverse(drawn);
             let rank = at.round().clamp(1.0, float(self.count));
             if rank - at <= sure || drawn >= integral(rank + 0.5) - weight(rank) {
@@ -45,6 +45,12 @@ impl Zipfian {
             }
         }
     }
+}
+
+/// A number from 0 to less than 1.
+fn fraction(random: &mut Random) -> f64 {
+    // As many bits as a fraction holds exactly.
+    float(random.next_u64() >> 11) / float(1 << 53)
 }
 
 /// How often the number of this rank comes, unscaled.
