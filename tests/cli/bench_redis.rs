@@ -98,6 +98,7 @@ fn redis_is_measured_like_plinth() {
         assert!(report["operations"].as_u64().unwrap() > 10, "{report}");
         assert!(report["server"].as_str().unwrap().starts_with("redis/"), "{report}");
         assert_eq!(report["target"], format!("redis://127.0.0.1:{}/1", redis.port));
+        assert!(report["server_cpu_seconds"].is_f64(), "the server tells: {report}");
     }
     // Values are checked against their keys, as Plinth's are.
     let said = redis.bench("get", "", &["--value-size", "50"]);
@@ -121,9 +122,9 @@ fn what_redis_has_not_is_refused() {
 
 #[test]
 fn what_redis_complains_of_is_told() {
-    let Some(redis) = Redis::start(&["--requirepass", "a secret", "--maxmemory", "1mb"]) else {
-        return;
-    };
+    let mut options = vec!["--requirepass", "a secret", "--maxmemory", "1mb"];
+    options.extend(["--user", "shy", "on", ">secret", "~*", "+@all", "-info"]);
+    let Some(redis) = Redis::start(&options) else { return };
     let said = redis.bench("get", "", &[]);
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.stderr.contains("NOAUTH"), "{said:?}");
@@ -133,6 +134,15 @@ fn what_redis_complains_of_is_told() {
     let said = redis.bench("get", ":a%20secret@", &[]);
     assert_eq!(said.code, 0, "{said:?}");
     assert!(!said.stdout.contains("secret"), "{said:?}");
+
+    // Who may not ask for it measures without the server's processor time.
+    let said = redis.bench("get", "shy:secret@", &[]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let report: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(
+        (&report["server"], report["server_cpu_seconds"].is_null()),
+        (&"redis".into(), true)
+    );
 
     let said = redis.bench("set", ":a%20secret@", &["--value-size", "100000"]);
     assert_eq!(said.code, 1, "{said:?}");

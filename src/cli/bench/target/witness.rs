@@ -6,7 +6,7 @@ use plinth_protocol::{
     response::{Response, ServerInfo},
 };
 
-use super::{opened::Opened, plinth::Connection};
+use super::{opened::Opened, plinth::Connection, redis};
 use crate::cli::progress::float;
 
 /// The name of the server's statistic of processor time.
@@ -16,6 +16,8 @@ const CPU_STATISTIC: &[u8] = b"cpu_us";
 pub(crate) enum Witness {
     /// On a connection of its own.
     Plinth(Box<Connection>),
+    /// As `Plinth`.
+    Redis(Box<redis::Connection>),
     /// Nobody knows.
     Nobody,
 }
@@ -28,8 +30,12 @@ impl Witness {
                 let (connection, _) = Connection::open(address).await?;
                 Ok(Self::Plinth(Box::new(connection)))
             }
-            // This process tells its time anyway; the others aren't asked.
-            Opened::Embedded(_) | Opened::Redis(_) => Ok(Self::Nobody),
+            Opened::Redis(address) => {
+                Ok(Self::Redis(Box::new(redis::Connection::open(address).await?)))
+            }
+            // This process tells its time anyway.
+            Opened::Embedded(_) => Ok(Self::Nobody),
+            // A library doesn't know what its servers use.
             #[cfg(feature = "fdb")]
             Opened::FoundationDb(_) => Ok(Self::Nobody),
         }
@@ -42,6 +48,7 @@ impl Witness {
                 Ok(Response::ServerInfo(info)) => cpu_seconds(&info),
                 _ => None,
             },
+            Self::Redis(connection) => connection.cpu_seconds().await.ok().flatten(),
             Self::Nobody => None,
         }
     }

@@ -73,9 +73,18 @@ impl Wanted {
     }
 }
 
-/// The server's version, as its answer to `INFO` says.
-fn version(info: &str) -> Option<&str> {
-    info.lines().find_map(|line| line.strip_prefix("redis_version:")).map(str::trim_end)
+/// A field of the server's answer to `INFO`.
+fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    let value = |line: &'a str| line.strip_prefix(name)?.strip_prefix(':');
+    info.lines().find_map(value).map(str::trim_end)
+}
+
+/// What the server's process has used of the processors, in the system and for itself, as its
+/// answer to `INFO` says.
+fn cpu_seconds(info: &str) -> Option<f64> {
+    let seconds = |name| field(info, name)?.parse::<f64>().ok();
+    let sum = seconds("used_cpu_sys")? + seconds("used_cpu_user")?;
+    Some(sum).filter(|sum| sum.is_finite())
 }
 
 impl Connection {
@@ -105,12 +114,21 @@ impl Connection {
 
     /// Who answers; just Redis if it doesn't want to tell.
     pub(crate) async fn server(&mut self) -> Result<String, Error> {
-        self.ask(&[b"INFO", b"server"], |reply| match reply {
-            Reply::String(text) => Ok(match version(&String::from_utf8_lossy(text)) {
-                Some(version) => format!("redis/{version}"),
-                None => "redis".to_owned(),
-            }),
-            Reply::Error(_) => Ok("redis".to_owned()),
+        let info = self.info(b"server").await?;
+        let version = info.as_deref().and_then(|info| field(info, "redis_version"));
+        Ok(version.map_or_else(|| "redis".to_owned(), |version| format!("redis/{version}")))
+    }
+
+    /// What the server has used of the processors since it was started, if it wants to tell.
+    pub(crate) async fn cpu_seconds(&mut self) -> Result<Option<f64>, Error> {
+        Ok(self.info(b"cpu").await?.as_deref().and_then(cpu_seconds))
+    }
+
+    /// What the server says of itself under this heading; nothing if it doesn't want to.
+    async fn info(&mut self, section: &[u8]) -> Result<Option<String>, Error> {
+        self.ask(&[b"INFO", section], |reply| match reply {
+            Reply::String(text) => Ok(Some(String::from_utf8_lossy(text).into_owned())),
+            Reply::Error(_) => Ok(None),
             other => Err(other.unexpected("a text")),
         })
         .await
@@ -230,7 +248,17 @@ mod tests {
     #[test]
     fn the_version_is_found_among_all_else() {
         let info = "# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\n";
-        assert_eq!(version(info), Some("7.0.15"));
-        assert_eq!(version("redis_mode:standalone\r\n"), None);
+        assert_eq!(field(info, "redis_version"), Some("7.0.15"));
+        assert_eq!(field("redis_mode:standalone\r\n", "redis_version"), None);
+    }
+
+    #[test]
+    fn processor_time_is_that_of_the_whole_process() {
+        let info = "# CPU\r\nused_cpu_sys:1.250000\r\nused_cpu_user:0.500000\r\n\
+                    used_cpu_sys_children:8.0\r\nused_cpu_sys_main_thread:1.0\r\n";
+        assert_eq!(cpu_seconds(info), Some(1.75));
+        for silent in ["", "used_cpu_sys:1.0\r\n", "used_cpu_sys:1\r\nused_cpu_user:soon\r\n"] {
+            assert_eq!(cpu_seconds(silent), None, "{silent}");
+        }
     }
 }
