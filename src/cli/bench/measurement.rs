@@ -28,6 +28,9 @@ pub(crate) struct Measurement {
     /// How.
     #[serde(flatten)]
     pub(crate) settings: Settings,
+    /// When measuring began, as RFC 3339 has it, in UTC. Results of old have none.
+    #[serde(default)]
+    pub(crate) began_at: String,
     /// How long was measured.
     pub(crate) seconds: f64,
     /// How long the filling took, if there was one.
@@ -190,7 +193,7 @@ mod tests {
         let text = r#"{"workload":"get","target":"plinth://h:1","server":"plinth",
             "connections":50,"pipeline":1,"threads":1,"keys":10,"key_size":16,"value_size":100,
             "distribution":"uniform","rate":null,"warm_up":1.0,"seconds_wanted":2.0,"seed":1,
-            "seconds":2.0,"load_seconds":null,"operations":10000,"ops_per_second":5000.0,
+            "began_at":"2026-11-21T13:30:00.000Z","seconds":2.0,"load_seconds":null,"operations":10000,"ops_per_second":5000.0,
             "errors":0,"first_error":null,"conflicts":0,"misses":0,
             "latency_us":{"mean":1.0,"p50":1,"p90":1,"p95":1,"p99":1,"p999":1,"p9999":1,"max":1},
             "series":[{"at":1.0,"operations":1,"errors":0,"p50":1,"p99":1,"max":1}],

@@ -113,8 +113,9 @@ pub(super) fn page(rounds: &[Round]) -> String {
     let (a, b) = (&first.a, &first.b);
     let title = format!("{}: {} against {}", a.workload, a.target, b.target);
     let about = format!(
-        "{}, in turn. a is {} at {}, b is {} at {}.",
+        "{}, in turn, from {} on. a is {} at {}, b is {} at {}.",
         setting(a, rounds.len()),
+        a.began_at,
         a.server,
         a.target,
         b.server,

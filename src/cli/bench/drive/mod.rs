@@ -26,7 +26,13 @@ use super::{
     measurement::{Latency, Measurement},
     target::{opened::Opened, witness::Witness},
 };
-use crate::cli::progress::{error_text, float};
+use crate::{
+    cli::{
+        instant,
+        progress::{error_text, float},
+    },
+    clock::{Clock as _, SystemClock},
+};
 
 fn runtime() -> Result<tokio::runtime::Runtime, Error> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
@@ -74,6 +80,7 @@ pub(crate) fn measure(
             watch.warm_up(arguments.warm_up(), is_idle);
         }
         let server_cpu_begun = aside.block_on(witness.cpu_seconds());
+        let began_at = instant::format(SystemClock::new().wall_millis());
         let (begun, cpu_begun) = (Instant::now(), cpu_seconds());
         watch.measure(arguments.seconds(), is_idle);
         run.end();
@@ -91,6 +98,7 @@ pub(crate) fn measure(
             target: arguments.target.to_string(),
             server,
             settings: arguments.settings(),
+            began_at,
             seconds,
             load_seconds: None,
             operations: sum.operations,

@@ -47,10 +47,11 @@ fn about(run: &Measurement) -> String {
         None => "each operation begun when another had ended".to_owned(),
     };
     format!(
-        "{server}, {} connections with {} in flight on each, {load}. Measured for {:.1} s.",
+        "{server}, {} connections with {} in flight on each, {load}. Measured for {:.1} s, from {} on.",
         grouped(settings.connections.into()),
         settings.pipeline,
         run.seconds,
+        run.began_at,
     )
 }
 
@@ -196,7 +197,14 @@ mod tests {
     #[test]
     fn the_page_says_what_was_measured() {
         let html = page(&measurement());
-        for wanted in ["get on plinth://", "12,345", "Latency by percentile", "99.99%", "client"] {
+        for wanted in [
+            "get on plinth://",
+            "12,345",
+            "from 2026-11-21T13:30:00.000Z on",
+            "Latency by percentile",
+            "99.99%",
+            "client",
+        ] {
             assert!(html.contains(wanted), "{wanted}: {html}");
         }
         assert_eq!(html.matches("<svg").count(), 3);

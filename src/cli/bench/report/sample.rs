@@ -14,7 +14,7 @@ pub(crate) fn measurement() -> Measurement {
     let text = r#"{"workload":"get","target":"plinth://h:1","server":"plinth 0.1",
         "connections":50,"pipeline":16,"threads":1,"keys":10,"key_size":16,"value_size":100,
         "distribution":"uniform","rate":null,"warm_up":1.0,"seconds_wanted":2.5,"seed":1,
-        "seconds":2.5,"load_seconds":null,"operations":30001,"ops_per_second":12345.0,
+        "began_at":"2026-11-21T13:30:00.000Z","seconds":2.5,"load_seconds":null,"operations":30001,"ops_per_second":12345.0,
         "errors":0,"first_error":null,"conflicts":0,"misses":0,
         "latency_us":{"mean":1.0,"p50":1,"p90":1,"p95":1,"p99":1,"p999":1,"p9999":1,"max":1},
         "series":[],"client_cpu_seconds":0.5,"server_cpu_seconds":0.25}"#;

@@ -13,6 +13,7 @@ pub(crate) fn table(run: &Measurement) -> String {
     };
     row("workload", &workload(run));
     row("server", &format!("{} at {}", run.server, run.target));
+    row("began", &run.began_at);
     if let Some(seconds) = run.load_seconds {
         row("load", &format!("{} keys in {seconds:.1} s", run.settings.keys));
     }
