@@ -99,6 +99,8 @@ fn so_many_operations_are_done_as_are_asked_for() {
         "ycsb-e",
         "ycsb-f --rate 2000",
         "g2ui --threads 2",
+        // Last, because the others check what it leaves.
+        "set --value-size zipfian:0..3000 --distribution zipfian",
     ];
     for words in options {
         let report = report(&target, &format!("{words} --count 101"));

@@ -48,7 +48,8 @@ pub(crate) struct RunArguments {
     /// How many bytes a key has.
     #[arg(long, value_name = "BYTES", default_value_t = 16, value_parser = parse_key_size)]
     pub(super) key_size: usize,
-    /// How many bytes a value has: a number, or two as in 10..1000 for any between, each as often.
+    /// How many bytes a value has: a number, or two as in 10..1000 for any between, each as often,
+    /// or zipfian:10..1000 for small ones often and large ones seldom.
     #[arg(long, value_name = "BYTES", default_value = "100")]
     pub(super) value_size: Sizes,
     /// How many rows a scan reads.

@@ -11,7 +11,7 @@
 use plinth_protocol::{Error, ErrorCode};
 
 use crate::cli::bench::{
-    keys::{NUMBER_BYTES, Random, Sizes, Values},
+    keys::{Distribution, NUMBER_BYTES, Picker, Random, Sizes, Values},
     target::transact::{Isolation, Span, Transact},
 };
 
@@ -30,21 +30,27 @@ const BALANCE_BYTES: usize = 8;
 /// Bytes of an account's key.
 const KEY_BYTES: usize = 18;
 
+/// How often a second account is drawn that is to be another than the first.
+const DRAWS_MAX: usize = 16;
+
 /// The bank.
 #[derive(Clone, Debug)]
 pub(crate) struct Bank {
     accounts: u64,
+    /// Which accounts have how much to do.
+    picker: Picker,
     values: Values,
 }
 
 impl Bank {
     /// A bank of so many accounts, as far as there may be. Its values have the size that is asked
     /// for, or as much as they need.
-    pub(crate) fn new(accounts: u64, size: usize) -> Self {
+    pub(crate) fn new(accounts: u64, distribution: Distribution, size: usize) -> Self {
         let needed = KEY_BYTES + NUMBER_BYTES + BALANCE_BYTES + 4;
         let values = Values::new(Sizes::Fixed(size.max(needed)));
         // A transfer needs two.
-        Self { accounts: accounts.clamp(2, ACCOUNTS_MAX), values }
+        let accounts = accounts.clamp(2, ACCOUNTS_MAX);
+        Self { accounts, picker: Picker::new(distribution, accounts), values }
     }
 
     /// Banks of different sizes have accounts of their own, so that each has its own sum.
@@ -61,15 +67,22 @@ impl Bank {
         if random.below(AUDITS) == 0 {
             return self.audit(transaction).await;
         }
-        let from = random.below(self.accounts);
-        let to = (from + 1 + random.below(self.accounts - 1)) % self.accounts;
-        let (from, to) = (self.key(from), self.key(to));
+        let [from, to] = self.pick(random).map(|account| self.key(account));
         let has = self.balance(transaction, &from).await?;
         let other_has = self.balance(transaction, &to).await?;
         let amount = random.below(100).min(has);
         self.set_balance(transaction, &from, has - amount, random);
         self.set_balance(transaction, &to, other_has + amount, random);
         transaction.commit().await.map(|_| ())
+    }
+
+    /// Two accounts.
+    fn pick(&self, random: &mut Random) -> [u64; 2] {
+        let from = self.picker.pick(self.accounts, random);
+        let mut others = (0..DRAWS_MAX).map(|_| self.picker.pick(self.accounts, random));
+        let other = others.find(|other| *other != from);
+        // Where nearly all goes to one account: its neighbour.
+        [from, other.unwrap_or((from + 1) % self.accounts)]
     }
 
     async fn balance<T: Transact>(&self, transaction: &mut T, key: &[u8]) -> Result<u64, Error> {
@@ -138,7 +151,7 @@ mod tests {
     #[tokio::test]
     async fn transfers_keep_the_sum_and_what_breaks_it_is_told() {
         let store = Database::new(MemoryBackend::new());
-        let bank = Bank::new(3, 100);
+        let bank = Bank::new(3, Distribution::Uniform, 100);
         let mut random = Random::new(1);
         for _ in 0..200 {
             bank.attempt(&mut store.begin(), &mut random).await.unwrap();
@@ -154,8 +167,27 @@ mod tests {
     }
 
     #[test]
+    fn accounts_are_two_and_have_to_do_as_the_distribution_says() {
+        for distribution in ["uniform", "zipfian", "latest", "hot:10:90"] {
+            for accounts in [2, 3, 1_000] {
+                let bank = Bank::new(accounts, distribution.parse().unwrap(), 100);
+                let mut random = Random::new(1);
+                for _ in 0..1_000 {
+                    let [from, to] = bank.pick(&mut random);
+                    assert!(from != to && from < accounts && to < accounts, "{from} {to}");
+                }
+            }
+        }
+        let bank = Bank::new(1_000, "hot:10:90".parse().unwrap(), 100);
+        let mut random = Random::new(1);
+        let hot = (0..10_000).flat_map(|_| bank.pick(&mut random)).filter(|account| *account < 100);
+        let hot = hot.count();
+        assert!((17_700..18_300).contains(&hot), "{hot}");
+    }
+
+    #[test]
     fn a_key_has_its_size_and_the_smallest_values_have_room() {
-        let bank = Bank::new(1_000_000, 0);
+        let bank = Bank::new(1_000_000, Distribution::Uniform, 0);
         assert_eq!((bank.key(7).len(), bank.accounts), (KEY_BYTES, ACCOUNTS_MAX));
         assert!(bank.values.have_room_for_numbers(KEY_BYTES));
     }

@@ -28,7 +28,11 @@ impl Ground {
         Self {
             keys: Keys::new(arguments.key_size),
             values: Arc::new(Values::new(arguments.value_size)),
-            bank: Arc::new(Bank::new(arguments.keys, arguments.value_size.most())),
+            bank: Arc::new(Bank::new(
+                arguments.keys,
+                arguments.distribution(),
+                arguments.value_size.most(),
+            )),
             growth: Arc::new(Growth::new(arguments.keys)),
             picker: Picker::new(arguments.distribution(), arguments.keys),
         }
