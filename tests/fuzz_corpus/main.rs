@@ -5,12 +5,18 @@ use std::path::{Path, PathBuf};
 
 #[path = "../../fuzz/checks/frame.rs"]
 mod frame;
+#[cfg(feature = "cli")]
+#[path = "../../fuzz/checks/history.rs"]
+mod history;
 #[path = "../../fuzz/checks/log_recovery.rs"]
 mod log_recovery;
 #[path = "../../fuzz/checks/manifest.rs"]
 mod manifest;
 #[path = "../../fuzz/checks/request.rs"]
 mod request;
+#[cfg(feature = "cli")]
+#[path = "../../fuzz/checks/resp.rs"]
+mod resp;
 #[path = "../../fuzz/checks/response.rs"]
 mod response;
 #[path = "../../fuzz/checks/table.rs"]
@@ -43,6 +49,12 @@ fn frame() {
     replay("frame", frame::frame);
 }
 
+#[cfg(feature = "cli")]
+#[test]
+fn history() {
+    replay("history", history::history);
+}
+
 #[test]
 fn log_recovery() {
     replay("log_recovery", log_recovery::log_recovery);
@@ -56,6 +68,12 @@ fn manifest() {
 #[test]
 fn request() {
     replay("request", request::request);
+}
+
+#[cfg(feature = "cli")]
+#[test]
+fn resp() {
+    replay("resp", resp::resp);
 }
 
 #[test]

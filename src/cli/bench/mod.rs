@@ -36,7 +36,7 @@ use std::{
 
 use plinth_protocol::{Error, ErrorCode};
 
-pub use self::commands::Arguments;
+// What reads what others have written is public, so that fuzzing reaches it.
 use self::{
     arguments::RunArguments,
     commands::{Command, SingleArguments, Task},
@@ -45,6 +45,7 @@ use self::{
     target::{opened::Opened, place::Place},
     workload::{Workload, ground::Ground},
 };
+pub use self::{commands::Arguments, target::redis::resp};
 use super::{Exit, complain, progress::usage_error, report_error};
 
 /// Runs the command.

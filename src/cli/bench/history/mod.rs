@@ -26,8 +26,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::format::order_of;
 pub use self::{
-    read::{ReadError, read},
-    record::{Recorder, RecorderThread},
+    read::{ReadError, read, read_from},
+    record::{Recorder, RecorderThread, write},
 };
 
 /// The version of the format, which is the first thing in a file.

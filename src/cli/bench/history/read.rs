@@ -43,7 +43,7 @@ pub fn read(path: &Path) -> Result<History, ReadError> {
 }
 
 /// Reads a history from its lines.
-pub(super) fn read_from(input: impl BufRead) -> Result<History, ReadError> {
+pub fn read_from(input: impl BufRead) -> Result<History, ReadError> {
     let mut lines = Lines { input, number: 0, line: Vec::new(), chain: Chain::default() };
     let found = read_lines(&mut lines);
     found.map_err(|message| ReadError { line: Some(lines.number), message })

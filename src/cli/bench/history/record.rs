@@ -11,7 +11,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU32, AtomicU64, Ordering},
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::{SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
     time::Instant,
@@ -20,7 +20,7 @@ use std::{
 use plinth_protocol::{Error, ErrorCode};
 
 use super::{
-    Header, Op, Transaction,
+    Header, History, Op, Transaction,
     format::{Chain, push_end, push_header, push_transaction},
 };
 
@@ -65,7 +65,9 @@ impl RecorderThread {
         let header = header.clone();
         let thread = thread::Builder::new()
             .name("history".to_owned())
-            .spawn(move || write(BufWriter::with_capacity(1 << 20, file), &header, &receiver))
+            .spawn(move || {
+                write_batches(BufWriter::with_capacity(1 << 20, file), &header, receiver)
+            })
             .map_err(|error| failed(&error))?;
         Ok(Self { path: path.to_owned(), sender, thread, shared })
     }
@@ -90,17 +92,22 @@ fn cannot_write(path: &Path, error: &std::io::Error) -> Error {
     Error::new(ErrorCode::UNKNOWN_ERROR, message)
 }
 
-/// What the thread does.
-fn write(
+/// Writes a whole history, as a recording does.
+pub fn write(output: impl Write, history: &History) -> std::io::Result<()> {
+    write_batches(output, &history.header, [&history.transactions]).map(|_| ())
+}
+
+/// Writes a history batch by batch; tells how many transactions there were.
+fn write_batches(
     mut output: impl Write,
     header: &Header,
-    batches: &Receiver<Vec<Transaction>>,
+    batches: impl IntoIterator<Item: AsRef<[Transaction]>>,
 ) -> std::io::Result<u64> {
     let (mut chain, mut line, mut count) = (Chain::default(), Vec::new(), 0);
     push_header(&mut line, header);
     chain.close(&mut line, 0);
     for batch in batches {
-        for transaction in &batch {
+        for transaction in batch.as_ref() {
             let begin = line.len();
             push_transaction(&mut line, transaction);
             chain.close(&mut line, begin);

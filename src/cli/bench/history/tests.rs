@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use proptest::prelude::*;
 
-use super::{read::read_from, *};
+use super::*;
 
 fn key() -> impl Strategy<Value = Bytes> {
     prop_oneof![

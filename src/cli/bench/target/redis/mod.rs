@@ -4,7 +4,7 @@
 
 mod address;
 mod connection;
-mod resp;
+pub mod resp;
 
 pub(crate) use self::{
     address::{RedisAddress, SCHEME},

@@ -66,15 +66,18 @@ pub(super) fn write_command(output: &mut BytesMut, strings: &[&[u8]]) {
 
 /// What the server has answered to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reply<'a> {
+pub enum Reply<'a> {
     /// A status, such as `OK`.
     Status(&'a [u8]),
     /// The request failed; the first word says how.
     Error(&'a [u8]),
+    /// A number.
     Integer(i64),
+    /// Bytes.
     String(&'a [u8]),
     /// There is no such thing.
     Nil,
+    /// Several replies.
     Array(Elements<'a>),
 }
 
@@ -106,7 +109,7 @@ impl Reply<'_> {
 
 /// The elements of an array, one after the other as they lie. All of them are there and well formed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Elements<'a> {
+pub struct Elements<'a> {
     count: usize,
     bytes: &'a [u8],
 }
@@ -119,13 +122,19 @@ impl fmt::Debug for Elements<'_> {
 
 impl Elements<'_> {
     /// How many there are.
-    pub(super) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.count
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
     }
 }
 
 /// Goes from element to element.
-pub(super) struct ElementsIter<'a> {
+#[derive(Debug)]
+pub struct ElementsIter<'a> {
     left: Elements<'a>,
 }
 
@@ -225,7 +234,7 @@ fn bounded(line: &[u8], most: usize) -> Result<Option<usize>, Error> {
 
 /// Finds the replies at the beginning of what has come.
 #[derive(Debug, Default)]
-pub(super) struct Scanner {
+pub struct Scanner {
     /// The array that has come in part.
     array: Option<Array>,
 }
@@ -245,10 +254,7 @@ struct Array {
 impl Scanner {
     /// The reply that `input` begins with, and how long it is; `None` if more must come, and then
     /// the next call's input begins with this one's.
-    pub(super) fn next<'a>(
-        &mut self,
-        input: &'a [u8],
-    ) -> Result<Option<(Reply<'a>, usize)>, Error> {
+    pub fn next<'a>(&mut self, input: &'a [u8]) -> Result<Option<(Reply<'a>, usize)>, Error> {
         let mut array = match self.array.take() {
             Some(array) => array,
             None => match item(input)? {
