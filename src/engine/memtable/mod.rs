@@ -143,7 +143,7 @@ impl Memtable {
         version: Version,
         direction: Direction,
         guard: &'g ReadGuard,
-        visit: &mut dyn FnMut(Row<'g>) -> ControlFlow<()>,
+        mut visit: impl FnMut(Row<'g>) -> ControlFlow<()>,
     ) -> Option<KeyRef<'g>> {
         if begin >= end {
             return None;
@@ -158,16 +158,34 @@ impl Memtable {
         let mut cursor = self.tree.seek(from, version, guard);
         cursor.prefetch_first(direction);
         let mut hidden_left = HIDDEN_MAX;
+        // Whether the leaf that it is in lies before the end of the scan with all its keys, so that
+        // they need not be compared.
+        let (mut leaves, mut is_within) = (usize::MAX, false);
         loop {
             let node = match direction {
-                Direction::Forward => cursor.next().filter(|node| node.key() < end),
-                Direction::Reverse => cursor.previous().filter(|node| begin <= node.key()),
-            };
-            let key = node?.key();
+                Direction::Forward => cursor.next(),
+                Direction::Reverse => cursor.previous(),
+            }?;
+            let key = node.key();
+            if leaves != cursor.leaves() {
+                leaves = cursor.leaves();
+                is_within = match direction {
+                    Direction::Forward => cursor.is_leaf_below(end),
+                    Direction::Reverse => cursor.is_leaf_above(begin),
+                };
+            }
+            if !is_within
+                && match direction {
+                    Direction::Forward => end <= key,
+                    Direction::Reverse => key < begin,
+                }
+            {
+                return None;
+            }
             if !span.contains(key) {
                 span = cover.span(key);
             }
-            let record = node?.at(version);
+            let record = node.at(version);
             if let Some(row) = record.and_then(|record| Row::of(key.key, record, span.stamp)) {
                 if visit(row).is_break() {
                     return None;

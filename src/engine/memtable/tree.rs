@@ -41,11 +41,11 @@ const PAGE_MAX: usize = 64;
 const DEPTH: usize = 12;
 /// How many nodes ahead a scan fetches nodes, and their newest records: about as far as it comes
 /// while memory answers, twice over for what is reached through something fetched.
-const NODES_AHEAD: usize = 12;
-const RECORDS_AHEAD: usize = 6;
+const NODES_AHEAD: usize = 16;
+const RECORDS_AHEAD: usize = 8;
 /// So many nodes before the end of a leaf a scan fetches the next leaf, and then its list of nodes.
-const LEAF_AHEAD: usize = 24;
-const LIST_AHEAD: usize = 18;
+const LEAF_AHEAD: usize = 28;
+const LIST_AHEAD: usize = 22;
 /// Leaves that are fetched together for the keys that come into them: not more than a cache takes.
 const FETCHED_TOGETHER: usize = 32;
 
@@ -273,11 +273,12 @@ impl Tree {
         guard: &'g ReadGuard,
     ) -> Cursor<'g> {
         let Path { above, leaf } = self.path(key, guard);
+        leaf.prefetch_for_scan(guard);
         let leaf = leaf.view(guard);
         let at = match leaf.find(key) {
             Ok(at) | Err(at) => at,
         };
-        Cursor { guard, version, above, leaf, at, ahead: None }
+        Cursor { guard, version, above, leaf, leaves: 0, at, ahead: None }
     }
 }
 
@@ -321,6 +322,7 @@ pub(super) struct Cursor<'g> {
     version: Version,
     above: Vec<(&'g Inner, usize)>,
     leaf: View<'g>,
+    leaves: usize,
     /// The node after the place.
     at: usize,
     /// The leaf that comes next, once it is being fetched.
@@ -344,13 +346,31 @@ impl<'g> Cursor<'g> {
         };
     }
 
+    /// How many leaves the cursor has left behind: as long as that stays, it is in the same leaf.
+    pub(super) fn leaves(&self) -> usize {
+        self.leaves
+    }
+
+    /// Whether all keys of the leaf are certainly below `end`.
+    pub(super) fn is_leaf_below(&self, end: KeyRef<'_>) -> bool {
+        self.leaf.is_below(end)
+    }
+
+    /// Whether all keys of the leaf are certainly above `begin`.
+    pub(super) fn is_leaf_above(&self, begin: KeyRef<'_>) -> bool {
+        self.leaf.is_above(begin)
+    }
+
     /// Steps over the next node.
+    #[inline]
     pub(super) fn next(&mut self) -> Option<NodeRef<'g>> {
         loop {
             if let Some(node) = self.leaf.node(self.at) {
                 let (at, left) = (self.at, self.leaf.len() - self.at);
                 self.leaf.prefetch(Some(at + NODES_AHEAD), Some(at + RECORDS_AHEAD));
-                self.prefetch_beyond(left, Direction::Forward);
+                if left <= LEAF_AHEAD {
+                    self.prefetch_beyond(left, Direction::Forward);
+                }
                 self.at += 1;
                 return Some(node);
             }
@@ -360,10 +380,13 @@ impl<'g> Cursor<'g> {
     }
 
     /// Steps back over the node before.
+    #[inline]
     pub(super) fn previous(&mut self) -> Option<NodeRef<'g>> {
         loop {
             if let Some(at) = self.at.checked_sub(1) {
-                self.prefetch_beyond(self.at, Direction::Reverse);
+                if self.at <= LEAF_AHEAD {
+                    self.prefetch_beyond(self.at, Direction::Reverse);
+                }
                 self.at = at;
                 let (node, record) = (at.checked_sub(NODES_AHEAD), at.checked_sub(RECORDS_AHEAD));
                 self.leaf.prefetch(node, record);
@@ -388,12 +411,9 @@ impl<'g> Cursor<'g> {
         }
     }
 
-    /// Begins to fetch what a scan comes to in the leaf after this one, of which so many nodes are
-    /// left: the leaf, its list of nodes, nodes and records, each when what leads to it is there.
+    /// Begins to fetch what a scan comes to in the leaf after this one, of which so many nodes, few,
+    /// are left: the leaf, its list of nodes, nodes and records, each when what leads to it is there.
     fn prefetch_beyond(&mut self, left: usize, direction: Direction) {
-        if left > LEAF_AHEAD {
-            return;
-        }
         let Some(page) = self.ahead else {
             self.ahead = self.neighbour(direction);
             if let Some(page) = self.ahead {
@@ -468,6 +488,7 @@ impl<'g> Cursor<'g> {
             match inner.child(child).load(self.guard) {
                 Page::Leaf(leaf) => {
                     self.leaf = leaf.view(self.guard);
+                    self.leaves += 1;
                     self.ahead = None;
                     return;
                 }

@@ -180,7 +180,7 @@ impl Reader {
         let ends = bounds(keyspace, &range.begin, &range.end);
         let view = self.view();
         let stopped = if view.is_memtable_alone() {
-            let stopped = view.active.scan(ends, version, direction, &self.guard, &mut |row| {
+            let stopped = view.active.scan(ends, version, direction, &self.guard, |row| {
                 visit(row.key, Found { value: row.value, version: row.version })
             });
             Ok(stopped.map(|key| Bytes::copy_from_slice(key.key)))

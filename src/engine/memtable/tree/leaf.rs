@@ -297,6 +297,12 @@ impl Leaf {
         prefetch_lines(&self.nodes);
     }
 
+    /// Begins to fetch what is looked at when a scan begins in this leaf.
+    pub(super) fn prefetch_for_scan(&self, guard: &ReadGuard) {
+        self.prefetch_lists(guard);
+        prefetch_lines(&self.digests);
+    }
+
     /// Begins to fetch what is looked at when a node is added; the leaf itself should be there by now.
     pub(super) fn prefetch_for_add(&self, guard: &ReadGuard) {
         prefetch((&raw const *self.order.load(guard)).cast());
@@ -387,6 +393,26 @@ impl<'g> View<'g> {
         self.leaf.digests.get(usize::from(slot)).map_or(0, |digest| digest.load(Ordering::Relaxed))
     }
 
+    /// Whether all keys are certainly below `end`, as far as can be said without looking at most.
+    pub(super) fn is_below(self, end: KeyRef<'_>) -> bool {
+        let Some(&last) = self.slots.last() else { return false };
+        match self.leaf.common.compare(end, || self.key(0)) {
+            std::cmp::Ordering::Less => false,
+            std::cmp::Ordering::Equal => self.digest(last) < self.leaf.common.digest(end),
+            std::cmp::Ordering::Greater => true,
+        }
+    }
+
+    /// Whether all keys are certainly above `begin`, as far as can be said without looking at most.
+    pub(super) fn is_above(self, begin: KeyRef<'_>) -> bool {
+        let Some(&first) = self.slots.first() else { return false };
+        match self.leaf.common.compare(begin, || self.key(0)) {
+            std::cmp::Ordering::Less => true,
+            std::cmp::Ordering::Equal => self.leaf.common.digest(begin) < self.digest(first),
+            std::cmp::Ordering::Greater => false,
+        }
+    }
+
     /// The nodes at these places with their digests.
     fn copy(self, places: Range<usize>) -> Vec<(u64, NodePointer)> {
         let mut copy = Vec::with_capacity(LEAF_MAX + 1);
@@ -452,6 +478,7 @@ mod tests {
             let mut leaf = Leaf::empty();
             let mut model = BTreeMap::new();
             let mut taken = Vec::new();
+            let bounds: Vec<_> = steps.iter().take(12).map(|(key, _)| key.clone()).collect();
             for (key, is_removed) in steps {
                 let before = keys(leaf.view(&guard));
                 let seen = leaf.view(&guard);
@@ -484,6 +511,12 @@ mod tests {
                     }
                 }
                 let view = leaf.view(&guard);
+                for (keyspace, key) in &bounds {
+                    let bound = KeyRef::new(KeyspaceId(*keyspace), key);
+                    let all = |holds: &dyn Fn(KeyRef<'_>) -> bool| (0..view.len()).all(|at| holds(view.key(at)));
+                    prop_assert!(!view.is_below(bound) || all(&|key| key < bound));
+                    prop_assert!(!view.is_above(bound) || all(&|key| bound < key));
+                }
                 prop_assert_eq!(keys(view), model.keys().cloned().collect::<Vec<_>>());
                 for (at, (keyspace, key)) in model.keys().enumerate() {
                     prop_assert_eq!(view.find(KeyRef::new(KeyspaceId(*keyspace), key)), Ok(at));
