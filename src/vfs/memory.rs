@@ -326,6 +326,8 @@ impl File for MemoryFile {
         Ok(Region::shared(Arc::clone(bytes)))
     }
 
+    fn will_read(&self, _: Range<u64>) {}
+
     fn uncache(&self, _: Range<u64>) {}
 }
 

@@ -126,6 +126,9 @@ pub trait File: fmt::Debug + Send + Sync {
     /// nor changes its length. See [`Region`] for what becomes of a disk that fails then.
     fn map(&self) -> Result<Region, VfsError>;
 
+    /// Says that these bytes will be read soon, so that the disk may begin. A hint, as below.
+    fn will_read(&self, range: Range<u64>);
+
     /// Says that these bytes won't be read again soon and needn't stay in memory. A hint: where the
     /// system knows better, nothing happens.
     fn uncache(&self, range: Range<u64>);

@@ -17,6 +17,9 @@ use rustix::fs::{FallocateFlags, FlockOperation};
 
 use super::{File, LockGuard, Region, Vfs, VfsError, mapping::Mapping};
 
+/// Linux begins to read so much for a hint, and forgets the rest where a disk takes less at once.
+const HINTED_AT_ONCE: NonZeroU64 = NonZeroU64::new(128 << 10).expect("it is not zero");
+
 /// The operating system's file system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OsVfs;
@@ -169,6 +172,15 @@ impl File for OsFile {
         Ok(Region::mapped(mapping))
     }
 
+    fn will_read(&self, range: Range<u64>) {
+        let mut begin = range.start;
+        while let Some(left) = NonZeroU64::new(range.end.saturating_sub(begin)) {
+            let piece = left.min(HINTED_AT_ONCE);
+            _ = rustix::fs::fadvise(&self.file, begin, Some(piece), rustix::fs::Advice::WillNeed);
+            begin += piece.get();
+        }
+    }
+
     fn uncache(&self, range: Range<u64>) {
         let Some(len) = NonZeroU64::new(range.end.saturating_sub(range.start)) else { return };
         let advice = rustix::fs::Advice::DontNeed;
@@ -245,6 +257,7 @@ mod tests {
         let region = OsVfs.open_for_reading(&path).unwrap().map().unwrap();
         OsVfs.remove(&path).unwrap();
         file.uncache(0..100_000);
+        file.will_read(0..300_000);
         for advice in [Advice::Random, Advice::Sequential, Advice::WillNeed, Advice::Normal] {
             region.advise(5000..200_000, advice);
         }

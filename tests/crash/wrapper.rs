@@ -105,6 +105,10 @@ impl File for RetryingFile {
         self.0.map()
     }
 
+    fn will_read(&self, range: Range<u64>) {
+        self.0.will_read(range);
+    }
+
     fn uncache(&self, range: Range<u64>) {
         self.0.uncache(range);
     }

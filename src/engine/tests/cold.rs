@@ -178,6 +178,10 @@ impl File for GatedFile {
         self.file.map()
     }
 
+    fn will_read(&self, range: Range<u64>) {
+        self.file.will_read(range);
+    }
+
     fn uncache(&self, range: Range<u64>) {
         self.file.uncache(range);
     }

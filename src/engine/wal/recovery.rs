@@ -49,6 +49,8 @@ use crate::{
 
 /// How many records are read and checked before the caller has taken them.
 const RECORDS_AHEAD: usize = 16;
+/// How much of a segment is asked for before it is read: all of it, unless segments are very long.
+const AHEAD_BYTES_MAX: u64 = 128 << 20;
 /// How much of the last segment is gathered before it is written.
 const COPY_BYTES: usize = 1 << 20;
 
@@ -189,7 +191,9 @@ impl Log {
             Some(last) => {
                 let mut reader = open_first(&**vfs, directory, &options, start)?;
                 replay.chain = Chain::begin(&reader.header);
+                ask_for(&**vfs, directory, start.first_segment)?;
                 while reader.header.number < last {
+                    ask_for(&**vfs, directory, reader.header.number + 1)?;
                     let (number, after) = (reader.header.number, reader.header.after_version);
                     let bytes = replay.read_all(&mut reader, |_| Ok(()))?;
                     closed.insert(number, ClosedSegment { after, bytes, archived: None });
@@ -332,6 +336,14 @@ fn needed_bytes(
     numbers.map(|number| segment_path(directory, number)).try_fold(0, |bytes: u64, path| {
         Ok(bytes.saturating_add(vfs.open_for_reading(&path)?.len()?))
     })
+}
+
+/// Has the disk begin with a segment, which is read soon: the disk then works on while the reader
+/// waits for the caller.
+fn ask_for(vfs: &dyn Vfs, directory: &Path, number: u64) -> Result<(), LogError> {
+    let file = vfs.open_for_reading(&segment_path(directory, number))?;
+    file.will_read(0..file.len()?.min(AHEAD_BYTES_MAX));
+    Ok(())
 }
 
 fn missing(directory: &Path, number: u64) -> LogError {

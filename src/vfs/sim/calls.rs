@@ -219,6 +219,8 @@ impl File for SimFile {
         })
     }
 
+    fn will_read(&self, _: Range<u64>) {}
+
     fn uncache(&self, range: Range<u64>) {
         let state = self.vfs.lock_state();
         let file = &state.disk.files[&self.file];
