@@ -61,6 +61,7 @@ fn values_of_another_size_are_noticed() {
     let said = bench(&["--value-size", "50"]);
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.stderr.contains("fill the database with --load"), "{said:?}");
+    assert!(!said.stderr.contains("log"), "no server has anything to say about it: {said:?}");
 }
 
 #[test]

@@ -114,6 +114,7 @@ fn what_redis_has_not_is_refused() {
         assert_eq!(said.code, 1, "{said:?}");
         assert!(said.stderr.contains("redis://127.0.0.1:1"), "{said:?}");
         assert!(said.stderr.contains(workload) && said.stderr.contains("get, set"), "{said:?}");
+        assert!(!said.stderr.contains("this server can't"), "none was asked: {said:?}");
     }
     let said = bench("get", "redis://127.0.0.1:1", &[]);
     assert_eq!(said.code, 1, "{said:?}");

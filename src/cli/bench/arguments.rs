@@ -4,7 +4,7 @@ use super::{
     keys::{Distribution, KEY_SIZE_MAX, KEY_SIZE_MIN, Keys, Random, Sizes},
     measurement::Settings,
     target::place::Place,
-    workload::Workload,
+    workload::{Workload, bank::Bank},
 };
 use crate::cli::settings::DurabilitySetting;
 
@@ -141,7 +141,10 @@ impl RunArguments {
             connections: self.connections,
             pipeline: self.pipeline(),
             threads: self.threads,
-            keys: self.keys,
+            keys: match self.workload {
+                Workload::Bank => Bank::accounts_of(self.keys),
+                _ => self.keys,
+            },
             key_size: self.key_size,
             value_size: self.value_size,
             distribution: self.distribution().to_string(),

@@ -46,7 +46,10 @@ use self::{
     workload::{Workload, ground::Ground},
 };
 pub use self::{commands::Arguments, target::redis::resp};
-use super::{Exit, complain, progress::usage_error, report_error};
+use super::{
+    Exit, complain,
+    progress::{error_text, usage_error},
+};
 
 /// Runs the command.
 pub fn run(arguments: Arguments) -> Exit {
@@ -125,6 +128,21 @@ fn measure(
     recorded?;
     measurement.load_seconds = load_seconds;
     Ok(measurement)
+}
+
+/// Says why a run failed.
+fn report_error(error: &Error) -> Exit {
+    complain(&told(error));
+    Exit::Failure
+}
+
+/// An error for people. What the generator or a foreign server says is told as it is; to what Plinth
+/// says belongs what to do about it.
+fn told(error: &Error) -> String {
+    match error.code {
+        ErrorCode::UNKNOWN_ERROR | ErrorCode::UNSUPPORTED_OPERATION => error.message.to_string(),
+        _ => error_text(error),
+    }
 }
 
 /// What a history of this run is of.

@@ -16,12 +16,12 @@ use plinth_protocol::Error;
 
 use self::comparison::Round;
 use super::{
-    arguments::RunArguments, measurement::Measurement, report, svg::grouped, target::place::Place,
+    arguments::RunArguments, measurement::Measurement, report, report_error, svg::grouped,
+    target::place::Place,
 };
 use crate::cli::{
     Exit, complain,
     progress::{say, usage_error},
-    report_error,
 };
 
 /// Measure two targets in turn, A B A B, and say how one relates to the other.

@@ -25,12 +25,10 @@ use super::{
     history::RecorderThread,
     measurement::{Latency, Measurement},
     target::{opened::Opened, witness::Witness},
+    told,
 };
 use crate::{
-    cli::{
-        instant,
-        progress::{error_text, float},
-    },
+    cli::{instant, progress::float},
     clock::{Clock as _, SystemClock},
 };
 
@@ -105,7 +103,7 @@ pub(crate) fn measure(
             ops_per_second: float(sum.operations) / seconds.max(f64::MIN_POSITIVE),
             unsent: sum.unsent,
             errors: sum.errors,
-            first_error: sum.first_error.as_ref().map(error_text),
+            first_error: sum.first_error.as_ref().map(told),
             conflicts: sum.conflicts,
             misses: sum.misses,
             latency_us: Latency::of(&sum.latency),

@@ -48,9 +48,13 @@ impl Bank {
     pub(crate) fn new(accounts: u64, distribution: Distribution, size: usize) -> Self {
         let needed = KEY_BYTES + NUMBER_BYTES + BALANCE_BYTES + 4;
         let values = Values::new(Sizes::Fixed(size.max(needed)));
-        // A transfer needs two.
-        let accounts = accounts.clamp(2, ACCOUNTS_MAX);
+        let accounts = Self::accounts_of(accounts);
         Self { accounts, picker: Picker::new(distribution, accounts), values }
+    }
+
+    /// How many accounts there are where so many are asked for. A transfer needs two.
+    pub(crate) fn accounts_of(keys: u64) -> u64 {
+        keys.clamp(2, ACCOUNTS_MAX)
     }
 
     /// Banks of different sizes have accounts of their own, so that each has its own sum.

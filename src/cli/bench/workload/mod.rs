@@ -96,8 +96,8 @@ impl FromStr for Workload {
         }
         text.parse().map(Self::Mako).map_err(|reason| {
             format!(
-                "there is no workload of this name, and it doesn't read as a transaction either: \
-                 {reason}"
+                "there is no workload of this name (ping, get, set, scan, batch-get, rmw, hot, bank, \
+                 ycsb-a to ycsb-f), and it doesn't read as a transaction either: {reason}"
             )
         })
     }
