@@ -33,4 +33,15 @@ fn plinth_bench_measures_through_the_library() {
     // The default cluster file is the environment's here. Eight that write ten keys of 300 meet.
     let report = bench("u10", "fdb:", &["--threads", "2"]);
     assert!(report["conflicts"].as_u64().unwrap() > 0, "{report}");
+    // What the library states of its versions is recorded and holds.
+    let directory = tempfile::tempdir().unwrap();
+    let history = directory.path().join("history");
+    let history = history.to_str().unwrap();
+    bench("g2u2", &by_file, &["--history", history]);
+    let mut check = Command::new(built.join("plinth"));
+    check.args(["bench", "check", history, "--json"]);
+    let verdict: serde_json::Value = serde_json::from_str(&run(&server, &mut check)).unwrap();
+    assert_eq!(verdict["strictly_serializable"], true, "{verdict}");
+    assert_eq!(verdict["checked_by_versions"], true, "{verdict}");
+    assert!(verdict["committed"].as_u64().unwrap() > 0, "{verdict}");
 }

@@ -157,7 +157,8 @@ fn history_header(run: &RunArguments) -> Result<Header, Error> {
     let has_room = Ground::new(run).values.have_room_for_numbers(run.key_size);
     Ok(Header {
         format_version: FORMAT_VERSION,
-        has_versions: matches!(run.target, Place::Plinth(_) | Place::Embedded(_)),
+        // Redis, which has no transactions, has no histories either.
+        has_versions: true,
         has_unique_values: has_room || run.workload == Workload::Bank,
         workload: run.workload.to_string(),
         target: run.target.to_string(),

@@ -7,6 +7,7 @@ use foundationdb::{
     FdbError, RangeOption, Transaction, TransactionCommitError, options::StreamingMode,
 };
 use plinth_client::{Error, ErrorCode};
+use plinth_protocol::Versionstamp;
 
 use super::library::error;
 use crate::cli::bench::target::transact::{Isolation, Span, Transact};
@@ -54,6 +55,8 @@ impl FdbTransaction {
 }
 
 impl Transact for FdbTransaction {
+    const STATES_VERSIONS: bool = true;
+
     async fn get(&mut self, key: &[u8], isolation: Isolation) -> Result<Option<Bytes>, Error> {
         let value = self.open()?.get(key, is_snapshot(isolation)).await.map_err(error)?;
         Ok(value.map(|value| Bytes::copy_from_slice(&value)))
@@ -126,6 +129,20 @@ impl Transact for FdbTransaction {
                 Err(why)
             }
         }
+    }
+
+    async fn commit_stamped(&mut self) -> Result<Option<Versionstamp>, Error> {
+        // Asked for before the commit, told after it.
+        let stamp = self.open()?.get_versionstamp();
+        if self.commit().await?.is_none() {
+            return Ok(None);
+        }
+        let stamp = stamp.await.map_err(error)?;
+        let bytes = stamp.as_ref().try_into().map_err(|_| {
+            let message = format!("a versionstamp has {} bytes", stamp.len());
+            Error::new(ErrorCode::INTERNAL_ERROR, message)
+        })?;
+        Ok(Some(Versionstamp(bytes)))
     }
 
     async fn on_error(&mut self, why: Error) -> Result<(), Error> {
