@@ -56,6 +56,8 @@ mod tests;
 pub use commit::{CommitSink, threads::Stage};
 pub use compaction::stats::CompactionStats;
 pub use facade::Engine;
+#[cfg(feature = "server")]
+pub(crate) use memtable::TOGETHER_MAX;
 pub use options::{DurabilityMode, EngineOptions, Pipeline};
 pub use pin::Pin;
 pub use reader::{EngineReader, NotRead, TryReader};

@@ -45,7 +45,7 @@ mod writer;
 
 pub(super) use frozen::FrozenMemtable;
 pub(super) use reclaim::{Owned, ReadGuard};
-pub(super) use together::TOGETHER_MAX;
+pub(crate) use together::TOGETHER_MAX;
 pub(super) use writer::{Beneath, MemtableWriter, Replaying};
 
 use std::ops::ControlFlow;

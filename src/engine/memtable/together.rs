@@ -14,7 +14,7 @@ use crate::engine::{key::KeyRef, layer::Lookup};
 
 /// How many keys are looked up side by side: more lines of memory than about as many can't be under
 /// way at once.
-pub(in crate::engine) const TOGETHER_MAX: usize = 16;
+pub(crate) const TOGETHER_MAX: usize = 16;
 
 impl Memtable {
     /// What reads of these keys at these versions find, as [`lookup`](Self::lookup) would say. Of

@@ -13,12 +13,9 @@ use plinth_protocol::{
 
 use super::{range::RangeStream, view::View};
 use crate::{
-    engine::{NotRead, PointRead, TryReader},
+    engine::{NotRead, PointRead, TOGETHER_MAX, TryReader},
     server::mailbox::ReplyTo,
 };
-
-/// How many gets that came together are looked up together: as many as that is good for.
-const GETS_TOGETHER: usize = 16;
 
 /// Answers a read; a range with its first chunk. Where it fails, nothing is written.
 pub(super) fn answer(
@@ -120,8 +117,8 @@ fn gather<'i>(
     second: (GetView<'i>, usize),
     peek: impl Fn(usize) -> Option<(GetView<'i>, usize)>,
     gets_max: usize,
-) -> ([(GetView<'i>, usize); GETS_TOGETHER], usize) {
-    let mut gets = [first; GETS_TOGETHER];
+) -> ([(GetView<'i>, usize); TOGETHER_MAX], usize) {
+    let mut gets = [first; TOGETHER_MAX];
     let (mut next, mut begin, mut count) = (Some(second), first.1, 1);
     while count < gets_max
         && let Some(place) = gets.get_mut(count)

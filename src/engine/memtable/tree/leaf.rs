@@ -393,7 +393,7 @@ impl<'g> View<'g> {
         self.leaf.digests.get(usize::from(slot)).map_or(0, |digest| digest.load(Ordering::Relaxed))
     }
 
-    /// Whether all keys are certainly below `end`, as far as can be said without looking at most.
+    /// Whether all keys are certainly below `end`: as far as that can be said without looking at one.
     pub(super) fn is_below(self, end: KeyRef<'_>) -> bool {
         let Some(&last) = self.slots.last() else { return false };
         match self.leaf.common.compare(end, || self.key(0)) {
@@ -403,7 +403,7 @@ impl<'g> View<'g> {
         }
     }
 
-    /// Whether all keys are certainly above `begin`, as far as can be said without looking at most.
+    /// Whether all keys are certainly above `begin`: as far as that can be said without looking at one.
     pub(super) fn is_above(self, begin: KeyRef<'_>) -> bool {
         let Some(&first) = self.slots.first() else { return false };
         match self.leaf.common.compare(begin, || self.key(0)) {
