@@ -12,8 +12,10 @@
 use std::{
     collections::HashMap,
     error::Error,
+    future::pending,
     io::{self, Write as _},
     sync::{Arc, PoisonError, RwLock},
+    thread,
 };
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -29,6 +31,7 @@ use plinth_protocol::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
+    runtime::{Builder, Handle},
 };
 
 #[global_allocator]
@@ -39,21 +42,36 @@ const GET_KEY_AT: usize = 8 + 4 + 4;
 
 type Map = Arc<RwLock<HashMap<Bytes, Bytes, ahash::RandomState>>>;
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:4600".to_owned());
     let listener = TcpListener::bind(&address).await?;
     writeln!(io::stdout(), "listening on {}", listener.local_addr()?)?;
     let map =
         Map::new(RwLock::new(HashMap::with_hasher(ahash::RandomState::with_seeds(1, 2, 3, 4))));
-    loop {
+    let workers = workers()?;
+    for worker in workers.iter().cycle() {
         let (stream, _) = listener.accept().await?;
-        let map = Arc::clone(&map);
-        tokio::spawn(async move {
+        let (stream, map) = (stream.into_std()?, Arc::clone(&map));
+        worker.spawn(async move {
             // A connection that fails is its client's business.
-            let _ = serve(stream, &map).await;
+            let _ = serve(TcpStream::from_std(stream)?, &map).await;
+            io::Result::Ok(())
         });
     }
+    Ok(())
+}
+
+/// As many threads with a runtime each as Plinth has by default.
+fn workers() -> io::Result<Vec<Handle>> {
+    let count = thread::available_parallelism()?.get().saturating_sub(1).max(1);
+    let start = || {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let worker = runtime.handle().clone();
+        thread::spawn(move || runtime.block_on(pending::<()>()));
+        Ok(worker)
+    };
+    (0..count).map(|_| start()).collect()
 }
 
 async fn serve(mut stream: TcpStream, map: &Map) -> io::Result<()> {

@@ -25,7 +25,7 @@ pub(crate) const COLD_MAX: usize = 32;
 pub(crate) const LONG_MAX: usize = 4;
 
 /// How many threads all this takes.
-#[cfg(feature = "cli")]
+#[cfg(feature = "server")]
 pub(crate) const ASIDE_THREADS_MAX: usize = COLD_MAX + LONG_MAX;
 
 /// Why something is done aside.

@@ -6,8 +6,10 @@
 
 use std::{
     fmt, fs, io,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     str::FromStr,
+    thread,
     time::Duration,
 };
 
@@ -18,6 +20,9 @@ use crate::{
     engine::{DurabilityMode, StorageOptions},
     server::{Backups, ServerConfig, ServerLimits, text},
 };
+
+/// More threads that serve connections than any machine has a use for.
+const WORKER_THREADS_MAX: usize = 1024;
 
 /// The durability that a server is started with: when it answers a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -109,7 +114,8 @@ settings! {
     /// What goes to standard error: error, warn, info, debug or trace, also by module, as in
     /// 'info,mine=debug' [default: info]
     log_level: String, "PLINTH_LOG_LEVEL", "LEVEL";
-    /// Threads that serve connections [default: one a processor]
+    /// Threads that serve connections [default: one a processor, but one processor is left for what
+    /// commits and works in the background]
     worker_threads: usize, "PLINTH_WORKER_THREADS", "N";
     /// How long a transaction may read at its read version without pinning it [default: 5000]
     window_ms: u64, "PLINTH_WINDOW_MS", "MS";
@@ -253,10 +259,18 @@ impl Settings {
         let default = ServerConfig::default();
         Ok(ServerConfig {
             listen: self.listen.clone().unwrap_or(default.listen),
+            worker_threads: Some(self.worker_threads()?),
             limits: self.server_limits(&default.limits)?,
             backups: self.backup_dir.clone().map_or(default.backups, Backups::Below),
             shutdown_timeout: millis(self.shutdown_timeout_ms, default.shutdown_timeout),
         })
+    }
+
+    fn worker_threads(&self) -> Result<NonZeroUsize, SettingsError> {
+        let of_machine = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let count = self.worker_threads.unwrap_or_else(|| of_machine.saturating_sub(1).max(1));
+        bounded("worker-threads", count, 1, WORKER_THREADS_MAX)
+            .map(|count| NonZeroUsize::MIN.saturating_add(count - 1))
     }
 
     fn server_limits(&self, default: &ServerLimits) -> Result<ServerLimits, SettingsError> {
@@ -422,7 +436,8 @@ mod tests {
     #[test]
     fn no_settings_are_the_defaults() {
         let config = Settings::default().server_config().expect("the defaults are valid");
-        assert_eq!(config, ServerConfig::default());
+        assert!(config.worker_threads.is_some());
+        assert_eq!(ServerConfig { worker_threads: None, ..config }, ServerConfig::default());
         assert_eq!(Settings::default().protocol_limits().expect("valid"), Limits::DEFAULT);
     }
 

@@ -4,13 +4,16 @@
 //! make the server grow without limit or wait for ever. `plinth serve --help` names each of them
 //! with its default; the defaults suit a machine with a few gigabytes.
 
-use std::{path::PathBuf, time::Duration};
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 /// How a server is set up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
     /// `HOST:PORT` to listen on; port 0 takes any that is free.
     pub listen: String,
+    /// Threads that serve connections, each with a runtime of its own; `None` for the runtime that
+    /// the server is made in.
+    pub worker_threads: Option<NonZeroUsize>,
     /// What a client may send and take.
     pub limits: ServerLimits,
     /// Where backups are written.
@@ -34,6 +37,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:4500".to_owned(),
+            worker_threads: None,
             limits: ServerLimits::default(),
             backups: Backups::InDataDirectory,
             shutdown_timeout: Duration::from_secs(10),

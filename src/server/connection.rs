@@ -18,6 +18,7 @@ use super::{
     context::ServerContext,
     lines::{self, Lines},
     mailbox::Mailbox,
+    relay::Relay,
     session::Session,
     wire::{Wants, Wire},
 };
@@ -46,8 +47,13 @@ impl Door {
 }
 
 /// Serves a connection until it ends.
-pub(super) async fn serve(context: &Arc<ServerContext>, serial: u64, stream: TcpStream) {
-    let mailbox = Arc::new(Mailbox::new(&context.relay));
+pub(super) async fn serve(
+    context: &Arc<ServerContext>,
+    relay: &Arc<Relay>,
+    serial: u64,
+    stream: TcpStream,
+) {
+    let mailbox = Arc::new(Mailbox::new(relay));
     let entry = Entry::new(context, serial, &mailbox);
     let mut wire = Wire::new(stream, &context.limits);
     let wire = match first_byte(&mut wire, &mailbox).await {
@@ -67,10 +73,15 @@ pub(super) async fn serve(context: &Arc<ServerContext>, serial: u64, stream: Tcp
 }
 
 /// Tells a connection, in its own language, that it can't be served.
-pub(super) async fn refuse(context: Arc<ServerContext>, stream: TcpStream, error: Error) {
+pub(super) async fn refuse(
+    context: Arc<ServerContext>,
+    relay: &Arc<Relay>,
+    stream: TcpStream,
+    error: Error,
+) {
     let hello_timeout = context.limits.hello_timeout.min(REFUSAL_TIMEOUT);
     let limits = ServerLimits { hello_timeout, ..context.limits };
-    let mailbox = Arc::new(Mailbox::new(&context.relay));
+    let mailbox = Arc::new(Mailbox::new(relay));
     let mut wire = Wire::new(stream, &limits);
     let counts = Arc::clone(&mailbox);
     let wire = match first_byte(&mut wire, &mailbox).await {

@@ -23,7 +23,6 @@ use super::{
     held::HeldTransactions,
     jobs::Jobs,
     mailbox::{Event, Mailbox},
-    relay::Relay,
     statistics::{Counts, Statistics, Tally, cpu_us},
     text::Allowance,
 };
@@ -59,8 +58,6 @@ pub(super) struct ServerContext {
     pub(super) statistics: Statistics,
     pub(super) held: HeldTransactions,
     pub(super) jobs: Jobs,
-    /// Wakes connections whose commits were decided.
-    pub(super) relay: Arc<Relay>,
     /// What the open transactions of text sessions may hold together.
     pub(super) text_allowance: Allowance,
     started_at: Instant,
@@ -91,7 +88,6 @@ impl ServerContext {
             protocol: engine.limits(),
             engine,
             aside,
-            relay: Arc::default(),
             limits,
             statistics: Statistics::default(),
             started_at: Instant::now(),

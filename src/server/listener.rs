@@ -18,7 +18,12 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{config::ServerConfig, connection, context::ServerContext};
+use super::{
+    config::ServerConfig,
+    connection,
+    context::ServerContext,
+    workers::{Place, Workers},
+};
 use crate::engine::Engine;
 
 /// How long accepting pauses after an error such as too many open files, at first and at most.
@@ -39,6 +44,11 @@ pub enum ServerError {
         /// Why.
         error: io::Error,
     },
+    /// It can't start the threads that serve.
+    Threads {
+        /// Why.
+        error: io::Error,
+    },
 }
 
 impl fmt::Display for ServerError {
@@ -47,6 +57,7 @@ impl fmt::Display for ServerError {
             Self::Listen { address, error } => {
                 write!(f, "can't listen on {address}: {error}")
             }
+            Self::Threads { error } => write!(f, "can't start the threads that serve: {error}"),
         }
     }
 }
@@ -54,7 +65,7 @@ impl fmt::Display for ServerError {
 impl std::error::Error for ServerError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Listen { error, .. } => Some(error),
+            Self::Listen { error, .. } | Self::Threads { error } => Some(error),
         }
     }
 }
@@ -66,6 +77,7 @@ pub struct Server {
     address: SocketAddr,
     config: ServerConfig,
     context: Arc<ServerContext>,
+    workers: Workers,
 }
 
 impl Server {
@@ -76,7 +88,9 @@ impl Server {
         let listener = TcpListener::bind(&config.listen).await.map_err(fails)?;
         let address = listener.local_addr().map_err(fails)?;
         let context = Arc::new(ServerContext::new(engine, &config));
-        Ok(Self { listener, address, config, context })
+        let workers = Workers::start(config.worker_threads)
+            .map_err(|error| ServerError::Threads { error })?;
+        Ok(Self { listener, address, config, context, workers })
     }
 
     /// Where it listens; tells the port if it was left open.
@@ -88,12 +102,14 @@ impl Server {
     /// commits that are under way, and returns once all connections are closed or the time for that
     /// is over. The engine is left open.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { listener, config, context, .. } = self;
+        let Self { listener, config, context, workers, .. } = self;
         let mut tasks = JoinSet::new();
         // Outlives the connections: a stop waits for their commits.
         let mut relaying = JoinSet::new();
-        let relay = Arc::clone(&context.relay);
-        relaying.spawn(async move { relay.run().await });
+        for worker in workers.iter() {
+            let relay = Arc::clone(&worker.relay);
+            relaying.spawn_on(async move { relay.run().await }, &worker.runtime);
+        }
         let reaper = tasks.spawn({
             let context = Arc::clone(&context);
             async move { context.held.reap().await }
@@ -104,7 +120,9 @@ impl Server {
             tokio::select! {
                 () = &mut shutdown => break,
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, peer)) => accepting.admit(&context, &mut tasks, stream, peer),
+                    Ok((stream, peer)) => {
+                        accepting.admit(&context, &workers, &mut tasks, stream, peer);
+                    }
                     Err(error) => {
                         // The pause must not hold up a stop.
                         tokio::select! {
@@ -132,6 +150,8 @@ impl Server {
         if timeout(config.shutdown_timeout, ended).await.is_err() {
             tracing::warn!("a job did not end in time and is left behind");
         }
+        // Nothing is under way there any more, so that this takes as long as work aside may.
+        let _ = tokio::task::spawn_blocking(move || workers.end()).await;
     }
 }
 
@@ -160,31 +180,33 @@ impl Accepting {
     fn admit(
         &mut self,
         context: &Arc<ServerContext>,
+        workers: &Workers,
         tasks: &mut JoinSet<()>,
         stream: TcpStream,
         peer: SocketAddr,
     ) {
         self.pause = ACCEPT_PAUSE_MIN;
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%peer, %error, "the connection was gone before it was served");
-            return;
-        }
+        let stream = match stream.set_nodelay(true).and_then(|()| stream.into_std()) {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::debug!(%peer, %error, "the connection was gone before it was served");
+                return;
+            }
+        };
         self.serial += 1;
-        let (serial, context) = (self.serial, Arc::clone(context));
+        let (serial, context, place) = (self.serial, Arc::clone(context), workers.place());
+        let runtime = place.worker().runtime.clone();
         if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
             tracing::debug!(%peer, connection = serial, "connected");
-            tasks.spawn(serve(context, serial, stream, permit));
+            tasks.spawn_on(serve(context, place, serial, stream, permit), &runtime);
             return;
         }
         context.statistics.refused.fetch_add(1, Relaxed);
         if let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() {
             let text =
                 format!("the server has {} connections, which is the limit", self.connections_max);
-            tasks.spawn(async move {
-                let error = Error::new(ErrorCode::TOO_MANY_CONNECTIONS, text);
-                connection::refuse(context, stream, error).await;
-                drop(permit);
-            });
+            let error = Error::new(ErrorCode::TOO_MANY_CONNECTIONS, text);
+            tasks.spawn_on(refuse(context, place, stream, error, permit), &runtime);
         }
     }
 
@@ -202,14 +224,37 @@ impl Accepting {
 
 async fn serve(
     context: Arc<ServerContext>,
+    place: Place,
     serial: u64,
-    stream: TcpStream,
+    stream: std::net::TcpStream,
     permit: OwnedSemaphorePermit,
 ) {
     context.statistics.opened.fetch_add(1, Relaxed);
     let open = Open::new(Arc::clone(&context));
-    connection::serve(&context, serial, stream).await;
-    drop((open, permit));
+    if let Some(stream) = taken_over(stream) {
+        connection::serve(&context, &place.worker().relay, serial, stream).await;
+    }
+    drop((open, place, permit));
+}
+
+async fn refuse(
+    context: Arc<ServerContext>,
+    place: Place,
+    stream: std::net::TcpStream,
+    error: Error,
+    permit: OwnedSemaphorePermit,
+) {
+    if let Some(stream) = taken_over(stream) {
+        connection::refuse(context, &place.worker().relay, stream, error).await;
+    }
+    drop((place, permit));
+}
+
+/// The stream, with the runtime that this is called in.
+fn taken_over(stream: std::net::TcpStream) -> Option<TcpStream> {
+    TcpStream::from_std(stream)
+        .inspect_err(|error| tracing::warn!(%error, "can't serve a connection"))
+        .ok()
 }
 
 /// Counts an open connection, also if its task is dropped.

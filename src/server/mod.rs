@@ -2,7 +2,7 @@
 //!
 //! In the order in which a connection meets them:
 //!
-//! - [`Server`] listens, admits, and stops gracefully;
+//! - [`Server`] listens, admits, and stops gracefully; `workers` are the threads that serve;
 //! - `connection` looks at the first byte and opens the right door;
 //! - `wire` holds the socket, its two buffers and its deadlines;
 //! - `session` speaks the binary protocol, `lines` and [`text`] the one for people;
@@ -31,6 +31,7 @@ mod relay;
 mod session;
 mod statistics;
 mod wire;
+mod workers;
 
 pub use config::{Backups, ServerConfig, ServerLimits};
 pub use listener::{Server, ServerError};

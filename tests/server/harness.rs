@@ -3,6 +3,7 @@
 use std::{
     io::{ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
+    num::NonZeroUsize,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -47,18 +48,18 @@ impl TestServer {
         let directory = tempfile::tempdir().expect("a directory");
         let mut options = EngineOptions::new(directory.path().join("data"));
         options.log.segment_bytes = 1 << 20;
-        let mut config = ServerConfig { listen: "127.0.0.1:0".to_owned(), ..<_>::default() };
+        let mut config = ServerConfig {
+            listen: "127.0.0.1:0".to_owned(),
+            worker_threads: NonZeroUsize::new(2),
+            ..ServerConfig::default()
+        };
         change(&mut config, &mut options);
         let engine = Engine::open(options).expect("a new database opens");
         let (stop, stopped) = oneshot::channel::<()>();
         let (tell, told) = std::sync::mpsc::channel();
         let own_engine = engine.clone();
         let thread = thread::spawn(move || {
-            let runtime = Builder::new_multi_thread()
-                .worker_threads(2)
-                .enable_all()
-                .build()
-                .expect("threads");
+            let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
                 let server = Server::bind(config, own_engine).await.expect("a free port");
                 tell.send(server.local_addr()).expect("the test waits");

@@ -26,17 +26,12 @@ use tracing_subscriber::EnvFilter;
 use self::ephemeral::TemporaryDirectory;
 use super::{Exit, complain, progress::megabytes, settings::Settings};
 use crate::{
-    aside::ASIDE_THREADS_MAX,
     engine::{Engine, EngineOptions, StorageOptions},
     server::{Backups, Server, ServerConfig},
 };
 
 /// How often a long recovery says that it goes on.
 const RECOVERY_REPORT: Duration = Duration::from_secs(2);
-
-/// The most threads for reads from the disk and other work aside, with some to spare for what the
-/// runtime does by itself.
-const BLOCKING_THREADS_MAX: usize = ASIDE_THREADS_MAX + 2;
 
 /// Runs the server.
 ///
@@ -68,7 +63,6 @@ struct Setup {
     advertise: Option<String>,
     engine: EngineOptions,
     is_ephemeral: bool,
-    worker_threads: Option<usize>,
     log: EnvFilter,
 }
 
@@ -120,12 +114,12 @@ pub fn run(arguments: Arguments) -> Exit {
 }
 
 fn open_and_serve(setup: Setup) -> Result<(), String> {
-    let Setup { config, advertise, engine, is_ephemeral, worker_threads, log } = setup;
+    let Setup { config, advertise, engine, is_ephemeral, log } = setup;
     start_log(log);
     raise_open_files();
     let place = Place { advertise, is_ephemeral };
     let engine = open(engine)?;
-    let served = serve(config, &place, worker_threads, &engine);
+    let served = serve(config, &place, &engine);
     engine.close();
     served?;
     if engine.is_poisoned() {
@@ -157,9 +151,6 @@ fn setup(arguments: Arguments) -> Result<Setup, String> {
     let level = settings.log_level.as_deref().unwrap_or("info");
     let log = EnvFilter::try_new(level)
         .map_err(|error| format!("the setting log-level is wrong: '{level}': {error}"))?;
-    if settings.worker_threads == Some(0) {
-        return Err("the setting worker-threads must be at least 1".to_owned());
-    }
     if let Some(address) = &settings.advertise {
         cluster_file::of(engine.new_database_id, address)
             .map_err(|error| format!("the setting advertise is wrong: {}", error.message))?;
@@ -171,8 +162,7 @@ fn setup(arguments: Arguments) -> Result<Setup, String> {
             ephemeral::LISTEN.clone_into(&mut config.listen);
         }
     }
-    let Settings { advertise, worker_threads, .. } = settings;
-    Ok(Setup { config, advertise, engine, is_ephemeral, worker_threads, log })
+    Ok(Setup { config, advertise: settings.advertise, engine, is_ephemeral, log })
 }
 
 fn start_log(filter: EnvFilter) {
@@ -226,21 +216,12 @@ fn open(options: EngineOptions) -> Result<Engine, String> {
     Ok(engine)
 }
 
-fn serve(
-    config: ServerConfig,
-    place: &Place,
-    worker_threads: Option<usize>,
-    engine: &Engine,
-) -> Result<(), String> {
-    let mut builder = Builder::new_multi_thread();
-    if let Some(count) = worker_threads {
-        builder.worker_threads(count);
-    }
-    let runtime = builder
+fn serve(config: ServerConfig, place: &Place, engine: &Engine) -> Result<(), String> {
+    // Only accepts connections: the server's workers serve them.
+    let runtime = Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()
-        .map_err(|error| format!("can't start the threads that serve: {error}"))?;
+        .map_err(|error| format!("can't start the thread that accepts connections: {error}"))?;
     let served = runtime.block_on(async {
         let catch = |kind| signal(kind).map_err(|error| format!("can't catch signals: {error}"));
         let (terminate, interrupt) =

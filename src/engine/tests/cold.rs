@@ -261,7 +261,7 @@ impl OneWorker {
         let (tell, told) = std::sync::mpsc::channel();
         let engine = engine.clone();
         let thread = std::thread::spawn(move || {
-            let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+            let runtime = Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(async {
                 let listen = "127.0.0.1:0".to_owned();
                 let config = ServerConfig { listen, ..ServerConfig::default() };
