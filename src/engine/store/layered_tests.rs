@@ -156,13 +156,16 @@ impl Storage {
         if level > 0 && !upper.is_empty() {
             upper = vec![upper.swap_remove(pick(upper.len()))];
         }
-        let overlaps = |lower: &&Arc<Table>| {
-            upper.iter().any(|table| {
-                let lower = lower.properties();
-                table.properties().overlaps(lower.begin.as_ref(), lower.end.as_ref())
-            })
+        // Also what lies between two of them: a table that is written may reach from one to the other.
+        let begin = upper.iter().map(|table| table.properties().begin.as_ref()).min();
+        let end = upper.iter().map(|table| table.properties().end.as_ref()).max();
+        let lower: Vec<_> = match begin.zip(end) {
+            Some((begin, end)) => {
+                let overlaps = |lower: &&Arc<Table>| lower.properties().overlaps(begin, end);
+                tables.level(level + 1).iter().filter(overlaps).cloned().collect()
+            }
+            None => Vec::new(),
         };
-        let lower: Vec<_> = tables.level(level + 1).iter().filter(overlaps).cloned().collect();
         let inputs: Vec<_> = upper.iter().chain(&lower).collect();
         let mut streams: Vec<Box<dyn EntryStream + '_>> = Vec::new();
         for table in &inputs {
