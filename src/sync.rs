@@ -15,6 +15,7 @@ use loom::sync as imp;
 #[cfg(not(plinth_loom))]
 use std::sync as imp;
 
+use imp::atomic::AtomicUsize;
 pub(crate) use imp::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 /// A lock that outlives its holder's panic.
@@ -69,17 +70,26 @@ impl<T> DerefMut for MutexGuard<'_, T> {
     }
 }
 
-/// Where threads wait for a change of what a [`Mutex`] protects.
+/// Where threads wait for a change of what a [`Mutex`] protects. To tell nobody costs nothing: the
+/// standard library's makes a system call each time.
 #[derive(Debug)]
-pub(crate) struct Condvar(imp::Condvar);
+pub(crate) struct Condvar {
+    changed: imp::Condvar,
+    /// Who waits, or is about to. Counted up under the lock: whoever changes something under the same
+    /// lock and tells of it afterwards has either been seen by them or sees them here.
+    waiting: AtomicUsize,
+}
 
 impl Condvar {
     pub(crate) fn new() -> Self {
-        Self(imp::Condvar::new())
+        Self { changed: imp::Condvar::new(), waiting: AtomicUsize::new(0) }
     }
 
     pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
-        MutexGuard(self.0.wait(guard.0).unwrap_or_else(std::sync::PoisonError::into_inner))
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let waited = self.changed.wait(guard.0);
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        MutexGuard(waited.unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
     /// Waits at most `limit`; whoever calls looks at the data to see what happened.
@@ -88,15 +98,25 @@ impl Condvar {
         guard: MutexGuard<'a, T>,
         limit: Duration,
     ) -> MutexGuard<'a, T> {
-        let waited = self.0.wait_timeout(guard.0, limit);
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let waited = self.changed.wait_timeout(guard.0, limit);
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
         MutexGuard(waited.unwrap_or_else(std::sync::PoisonError::into_inner).0)
     }
 
     pub(crate) fn notify_one(&self) {
-        self.0.notify_one();
+        if self.has_waiting() {
+            self.changed.notify_one();
+        }
     }
 
     pub(crate) fn notify_all(&self) {
-        self.0.notify_all();
+        if self.has_waiting() {
+            self.changed.notify_all();
+        }
+    }
+
+    fn has_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
     }
 }
