@@ -18,9 +18,9 @@ use super::{
     context::ServerContext,
     lines::{self, Lines},
     mailbox::Mailbox,
-    relay::Relay,
     session::Session,
     wire::{Wants, Wire},
+    workers::Worker,
 };
 
 /// How long a connection that is refused may take for its first frame or line.
@@ -49,16 +49,16 @@ impl Door {
 /// Serves a connection until it ends.
 pub(super) async fn serve(
     context: &Arc<ServerContext>,
-    relay: &Arc<Relay>,
+    worker: &Arc<Worker>,
     serial: u64,
     stream: TcpStream,
 ) {
-    let mailbox = Arc::new(Mailbox::new(relay));
+    let mailbox = Arc::new(Mailbox::new(&worker.relay));
     let entry = Entry::new(context, serial, &mailbox);
     let mut wire = Wire::new(stream, &context.limits);
     let wire = match first_byte(&mut wire, &mailbox).await {
         First::Byte(first) => match Door::of(first) {
-            Door::Binary => Session::new(Arc::clone(context), wire, mailbox).run().await,
+            Door::Binary => Session::new(Arc::clone(context), worker, wire, mailbox).run().await,
             Door::Text => Lines::new(Arc::clone(context), wire, mailbox).run().await,
             door => turn_away(wire, door),
         },
@@ -75,18 +75,18 @@ pub(super) async fn serve(
 /// Tells a connection, in its own language, that it can't be served.
 pub(super) async fn refuse(
     context: Arc<ServerContext>,
-    relay: &Arc<Relay>,
+    worker: &Arc<Worker>,
     stream: TcpStream,
     error: Error,
 ) {
     let hello_timeout = context.limits.hello_timeout.min(REFUSAL_TIMEOUT);
     let limits = ServerLimits { hello_timeout, ..context.limits };
-    let mailbox = Arc::new(Mailbox::new(relay));
+    let mailbox = Arc::new(Mailbox::new(&worker.relay));
     let mut wire = Wire::new(stream, &limits);
     let counts = Arc::clone(&mailbox);
     let wire = match first_byte(&mut wire, &mailbox).await {
         First::Byte(0x00..=0x03) => {
-            Session::new(Arc::clone(&context), wire, mailbox).refuse(error).await
+            Session::new(Arc::clone(&context), worker, wire, mailbox).refuse(error).await
         }
         _ => say_last(wire, &error),
     };

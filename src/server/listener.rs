@@ -105,10 +105,12 @@ impl Server {
         let Self { listener, config, context, workers, .. } = self;
         let mut tasks = JoinSet::new();
         // Outlives the connections: a stop waits for their commits.
-        let mut relaying = JoinSet::new();
+        let mut helping = JoinSet::new();
         for worker in workers.iter() {
-            let relay = Arc::clone(&worker.relay);
-            relaying.spawn_on(async move { relay.run().await }, &worker.runtime);
+            let (relay, driving) = (Arc::clone(&worker.relay), Arc::clone(worker));
+            helping.spawn_on(async move { relay.run().await }, &worker.runtime);
+            let engine = context.engine.clone();
+            helping.spawn_on(async move { driving.drive.run(&engine).await }, &worker.runtime);
         }
         let reaper = tasks.spawn({
             let context = Arc::clone(&context);
@@ -143,7 +145,7 @@ impl Server {
             tracing::warn!(left = tasks.len(), "connections did not end in time and are cut off");
             tasks.shutdown().await;
         }
-        relaying.abort_all();
+        helping.abort_all();
         context.held.abort_all();
         let jobs = Arc::clone(&context);
         let ended = tokio::task::spawn_blocking(move || jobs.jobs.stop());
@@ -232,7 +234,7 @@ async fn serve(
     context.statistics.opened.fetch_add(1, Relaxed);
     let open = Open::new(Arc::clone(&context));
     if let Some(stream) = taken_over(stream) {
-        connection::serve(&context, &place.worker().relay, serial, stream).await;
+        connection::serve(&context, place.worker(), serial, stream).await;
     }
     drop((open, place, permit));
 }
@@ -245,7 +247,7 @@ async fn refuse(
     permit: OwnedSemaphorePermit,
 ) {
     if let Some(stream) = taken_over(stream) {
-        connection::refuse(context, &place.worker().relay, stream, error).await;
+        connection::refuse(context, place.worker(), stream, error).await;
     }
     drop((place, permit));
 }

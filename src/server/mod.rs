@@ -9,7 +9,7 @@
 //! - `held` keeps transactions for clients that can't keep their own;
 //! - `jobs` does long work in the background, such as backups;
 //! - `mailbox` brings a connection what happens elsewhere: commits decided, watches fired; `relay`
-//!   wakes those whose commits were decided;
+//!   wakes those whose commits were decided, `drive` has commits decided together;
 //! - [`config`] has every bound, `statistics` counts.
 //!
 //! The server knows nothing of files or versions: reads and commits are the engine's, transactions
@@ -22,6 +22,7 @@ pub mod text;
 
 mod connection;
 mod context;
+mod drive;
 mod held;
 mod jobs;
 mod lines;

@@ -20,7 +20,7 @@ use tokio::{
     sync::oneshot,
 };
 
-use super::relay::Relay;
+use super::{drive::Drive, relay::Relay};
 use crate::aside::ASIDE_THREADS_MAX;
 
 /// The most threads of each runtime for reads from the disk and other work aside, with some to spare
@@ -30,11 +30,12 @@ const BLOCKING_THREADS_MAX: usize = ASIDE_THREADS_MAX + 2;
 /// How long a worker that is told to end waits for work aside that can't be broken off.
 const END_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Who serves connections: a runtime, and what wakes its connections when their commits are decided.
+/// Who serves connections: a runtime, and what its connections have in common.
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) runtime: Handle,
     pub(super) relay: Arc<Relay>,
+    pub(super) drive: Drive,
     connections: AtomicUsize,
 }
 
@@ -58,7 +59,12 @@ pub(super) struct Place(Arc<Worker>);
 
 impl Worker {
     fn new(runtime: Handle) -> Arc<Self> {
-        Arc::new(Self { runtime, relay: Arc::default(), connections: AtomicUsize::new(0) })
+        Arc::new(Self {
+            runtime,
+            relay: Arc::default(),
+            drive: Drive::default(),
+            connections: AtomicUsize::new(0),
+        })
     }
 
     /// A worker on a thread of its own.
@@ -93,8 +99,8 @@ impl Workers {
         Ok(Self { workers, threads })
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Worker> {
-        self.workers.iter().map(AsRef::as_ref)
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Worker>> {
+        self.workers.iter()
     }
 
     /// A place for one more connection, with a worker that has the fewest.
@@ -118,7 +124,7 @@ impl Workers {
 }
 
 impl Place {
-    pub(super) fn worker(&self) -> &Worker {
+    pub(super) fn worker(&self) -> &Arc<Worker> {
         &self.0
     }
 }

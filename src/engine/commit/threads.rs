@@ -21,6 +21,10 @@ use crate::{
     sync::Mutex,
 };
 
+/// More commits than this are not decided by a thread that has other things to do: they are worth
+/// waking the pipeline's own, and would take a good part of a millisecond.
+const HELPED_MAX: usize = 256;
+
 /// The stages, each for one thread at a time.
 pub(crate) struct Seats {
     shared: Arc<Shared>,
@@ -68,6 +72,11 @@ impl Seats {
     /// sees to it that the threads do, as they do the rest.
     pub(crate) fn help_quickly(&self) {
         let _guard = Guard(Arc::clone(&self.shared));
+        match self.shared.queue.len() {
+            0 => return,
+            1..=HELPED_MAX => {}
+            _ => return self.shared.queue.wake(),
+        }
         let Some(mut sequencer) = self.sequencer.try_lock() else { return };
         let step = sequencer.step_for(false);
         drop(sequencer);

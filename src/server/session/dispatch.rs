@@ -190,8 +190,11 @@ impl Session {
 
     fn begin_commit(&mut self, to: ReplyTo, commit: Commit) {
         let sink: Arc<dyn CommitSink> = Arc::<super::Mailbox>::clone(&self.mailbox);
-        match self.context.engine.submit(commit, sink, to.token()) {
-            Ok(()) => self.in_flight += 1,
+        match self.context.engine.line_up(commit, sink, to.token()) {
+            Ok(()) => {
+                self.in_flight += 1;
+                self.worker.drive.soon();
+            }
             Err((_, error)) => self.answer_error(to, error),
         }
     }

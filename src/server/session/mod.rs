@@ -49,6 +49,7 @@ use super::{
     context::ServerContext,
     mailbox::{Event, Mailbox, ReplyTo},
     wire::{Overdue, Wants, Wire},
+    workers::Worker,
 };
 use crate::engine::{Engine, Pin};
 
@@ -77,6 +78,7 @@ impl From<io::Error> for Closing {
 /// A binary connection.
 pub(super) struct Session {
     context: Arc<ServerContext>,
+    worker: Arc<Worker>,
     wire: Wire,
     mailbox: Arc<Mailbox>,
     /// Mail being read; kept for its memory.
@@ -108,9 +110,15 @@ pub(super) struct Session {
 
 impl Session {
     /// A session on a connection whose first byte is that of a frame.
-    pub(super) fn new(context: Arc<ServerContext>, wire: Wire, mailbox: Arc<Mailbox>) -> Self {
+    pub(super) fn new(
+        context: Arc<ServerContext>,
+        worker: &Arc<Worker>,
+        wire: Wire,
+        mailbox: Arc<Mailbox>,
+    ) -> Self {
         Self {
             context,
+            worker: Arc::clone(worker),
             wire,
             mailbox,
             events: Vec::new(),
