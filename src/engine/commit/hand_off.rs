@@ -3,6 +3,8 @@
 //! While the log writes and syncs one job, the sequencer fills the next one. It takes the waiting
 //! job back, adds a batch to it, and puts it down again; when the log is free it takes all of it,
 //! so that everything that was sequenced during a sync shares the next write and the next sync.
+//! After a job that nobody waited for, the log rests: what comes then shares one write too, unless
+//! somebody waits for it.
 
 use std::time::Duration;
 
@@ -23,8 +25,24 @@ struct State<J> {
     spare: Option<J>,
     /// Whoever waits for a job is to look around instead.
     is_nudged: bool,
-    taker_waits: bool,
+    taker: Taker,
     is_closed: bool,
+}
+
+/// What whoever takes jobs is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taker {
+    Works,
+    /// Waits for a job.
+    Waits,
+    /// Waits for an urgent job.
+    Rests,
+}
+
+/// A job that may be in a hurry.
+pub(crate) trait Job {
+    /// Whether somebody waits for it.
+    fn is_urgent(&self) -> bool;
 }
 
 /// Who is told of a job that is put down.
@@ -45,13 +63,27 @@ pub(crate) enum Handed<J> {
     Closed,
 }
 
-impl<J> HandOff<J> {
+impl<J: Job> State<J> {
+    fn is_looked_for(&self) -> bool {
+        match self.taker {
+            Taker::Works => false,
+            Taker::Waits => true,
+            Taker::Rests => self.has_urgent(),
+        }
+    }
+
+    fn has_urgent(&self) -> bool {
+        self.waiting.as_ref().is_some_and(Job::is_urgent)
+    }
+}
+
+impl<J: Job> HandOff<J> {
     pub(crate) fn new() -> Self {
         let state = State {
             waiting: None,
             spare: None,
             is_nudged: false,
-            taker_waits: false,
+            taker: Taker::Works,
             is_closed: false,
         };
         Self { state: Mutex::new(state), jobs: Condvar::new(), room: Condvar::new() }
@@ -75,10 +107,12 @@ impl<J> HandOff<J> {
         }
     }
 
-    /// Lets the log look, if it waits for a job.
+    /// Lets the log look, if it waits for a job such as there is.
     pub(crate) fn wake(&self) {
-        let is_waiting = std::mem::take(&mut self.state.lock().taker_waits);
-        if is_waiting {
+        let mut state = self.state.lock();
+        if state.is_looked_for() {
+            state.taker = Taker::Works;
+            drop(state);
             self.jobs.notify_all();
         }
     }
@@ -102,19 +136,29 @@ impl<J> HandOff<J> {
     pub(crate) fn wait(&self, limit: Option<Duration>) {
         let mut state = self.state.lock();
         while state.waiting.is_none() && !state.is_closed && !state.is_nudged {
-            state.taker_waits = true;
+            state.taker = Taker::Waits;
             match limit {
                 None => state = self.jobs.wait(state),
                 Some(limit) => {
                     if !limit.is_zero() {
                         state = self.jobs.wait_for(state, limit);
                     }
-                    state.taker_waits = false;
+                    state.taker = Taker::Works;
                     return;
                 }
             }
         }
-        state.taker_waits = false;
+        state.taker = Taker::Works;
+    }
+
+    /// Waits until there is an urgent job, a nudge, or the end; at most `limit`.
+    pub(crate) fn rest(&self, limit: Duration) {
+        let mut state = self.state.lock();
+        if !state.has_urgent() && !state.is_closed && !state.is_nudged {
+            state.taker = Taker::Rests;
+            state = self.jobs.wait_for(state, limit);
+            state.taker = Taker::Works;
+        }
     }
 
     /// Takes the waiting job, if there is one.
@@ -152,7 +196,35 @@ impl<J> HandOff<J> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+
+    impl Job for Vec<u32> {
+        fn is_urgent(&self) -> bool {
+            self.contains(&9)
+        }
+    }
+
+    #[test]
+    fn who_rests_is_only_disturbed_by_what_is_urgent() {
+        let hand_off = Arc::new(HandOff::new());
+        let resting = {
+            let hand_off = Arc::clone(&hand_off);
+            std::thread::spawn(move || hand_off.rest(Duration::MAX))
+        };
+        while hand_off.state.lock().taker != Taker::Rests {
+            std::thread::yield_now();
+        }
+        hand_off.put(vec![1], Wake::Taker);
+        assert_eq!(hand_off.state.lock().taker, Taker::Rests);
+        let mut job = hand_off.reclaim().unwrap();
+        job.push(9);
+        hand_off.put(job, Wake::Taker);
+        resting.join().unwrap();
+        hand_off.rest(Duration::MAX);
+        assert_eq!(hand_off.take(), Handed::Job(vec![1, 9]));
+    }
 
     #[test]
     fn a_job_grows_until_it_is_taken() {

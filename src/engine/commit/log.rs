@@ -4,7 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use plinth_protocol::{Durability, ErrorCode, Version};
 
-use super::{hand_off::Handed, mark::Ticket, publish::BatchNumber};
+use super::{
+    hand_off::{Handed, Job},
+    mark::Ticket,
+    publish::BatchNumber,
+};
 use crate::{
     engine::{
         directory::DataDirectory,
@@ -16,6 +20,12 @@ use crate::{
     },
     sync::Ordering,
 };
+
+/// How much is written at once, at least, while nobody waits for the log.
+const WRITE_BYTES_MIN: usize = 256 << 10;
+
+/// How long the log rests after it wrote what nobody waits for.
+const REST: Duration = Duration::from_millis(1);
 
 /// What is written and synced together.
 #[derive(Default)]
@@ -73,6 +83,12 @@ impl LogJob {
     fn clear(&mut self) {
         self.encoder.clear();
         *self = Self { encoder: std::mem::take(&mut self.encoder), ..Self::default() };
+    }
+}
+
+impl Job for LogJob {
+    fn is_urgent(&self) -> bool {
+        self.level == Some(Durability::Sync) || self.bytes() >= WRITE_BYTES_MIN
     }
 }
 
@@ -218,6 +234,12 @@ impl LogStage {
         add(&self.shared.counters.log_syncs, 1);
         self.unsynced_since_micros = None;
         self.has_unsynced = false;
+    }
+
+    /// How long the log may leave what is written next unwritten: not at all if the last was synced,
+    /// as the next is likely to be waited for too.
+    pub(crate) fn may_rest(&self) -> Option<Duration> {
+        self.has_unsynced.then(|| self.until_due().map_or(REST, |due| due.min(REST)))
     }
 
     /// How long it is until a sync is due, if one is.

@@ -104,10 +104,17 @@ impl Seats {
         loop {
             self.shared.hand_off.wait(due);
             let mut log = self.log.lock();
-            if log.step() == Step::Closed {
+            let step = log.step();
+            if step == Step::Closed {
                 return;
             }
+            let rest = log.may_rest().filter(|_| step == Step::Worked);
             due = log.until_due();
+            drop(log);
+            if let Some(rest) = rest {
+                self.shared.hand_off.rest(rest);
+                due = due.map(|due| due.saturating_sub(rest));
+            }
         }
     }
 }
