@@ -142,6 +142,16 @@ impl Engine {
         }
     }
 
+    /// Like [`drive`](Self::drive), but only if enough commits have lined up and the log has nothing
+    /// to do; false if not, and they wait for more. For those who line up many in a row, and drive
+    /// after the last.
+    pub fn drive_early(&self) -> bool {
+        match &self.inner.driver {
+            Driver::Threads { seats, .. } => seats.help_early(),
+            Driver::Manual(_) => false,
+        }
+    }
+
     /// Commits, and waits for the outcome.
     pub fn commit_blocking(&self, commit: Commit) -> Result<CommitResult, Error> {
         let sink = Arc::new(BlockingSink::default());

@@ -3,7 +3,8 @@
 //! To wake the thread that commits costs two system calls and two switches of threads, more than a
 //! small commit itself. So a connection only lines its commit up, and leaves word here. The task that
 //! listens is the last in the worker's queue then: once every connection has had its turn that had
-//! something to do, it has all of their commits decided at once, on this thread.
+//! something to do, it has all of their commits decided at once, on this thread; some earlier, if
+//! the log has nothing to do meanwhile.
 
 use std::convert::Infallible;
 

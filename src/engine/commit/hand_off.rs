@@ -117,6 +117,11 @@ impl<J: Job> HandOff<J> {
         }
     }
 
+    /// Whether whoever takes jobs has nothing to do.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.state.lock().taker == Taker::Waits
+    }
+
     /// Whether a job waits.
     pub(crate) fn has_job(&self) -> bool {
         self.state.lock().waiting.is_some()

@@ -25,6 +25,10 @@ use crate::{
 /// waking the pipeline's own, and would take a good part of a millisecond.
 const HELPED_MAX: usize = 256;
 
+/// So many commits are worth a sync of their own while the log is idle. What comes meanwhile shares
+/// the next; if all waited for each other, processors and disk would wait for each other in turn.
+const EARLY_MIN: usize = 16;
+
 /// The stages, each for one thread at a time.
 pub(crate) struct Seats {
     shared: Arc<Shared>,
@@ -84,6 +88,16 @@ impl Seats {
             self.shared.queue.nudge();
         }
         self.shared.hand_off.wake();
+    }
+
+    /// Like [`help_quickly`](Self::help_quickly), if the log has nothing to do and what has lined up
+    /// is worth a sync; false if not.
+    pub(crate) fn help_early(&self) -> bool {
+        let is_time = self.shared.queue.len() >= EARLY_MIN && self.shared.hand_off.is_idle();
+        if is_time {
+            self.help_quickly();
+        }
+        is_time
     }
 
     fn run_sequencer(&self) {

@@ -193,7 +193,9 @@ impl Session {
         match self.context.engine.line_up(commit, sink, to.token()) {
             Ok(()) => {
                 self.in_flight += 1;
-                self.worker.drive.soon();
+                if !self.context.engine.drive_early() {
+                    self.worker.drive.soon();
+                }
             }
             Err((_, error)) => self.answer_error(to, error),
         }
