@@ -2,6 +2,8 @@
 
 use std::{sync::mpsc, thread, time::Instant};
 
+use plinth_protocol::Durability;
+
 use super::*;
 use crate::engine::DurabilityMode;
 
@@ -104,6 +106,85 @@ fn the_read_version_of_an_idle_engine_moves_by_itself() {
     while engine.read_version().0 < begin.0 + 50_000 {
         assert!(Instant::now() < limit, "it stands still");
         thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Waits for something that the engine's threads do.
+fn await_that(what: &str, is_so: impl Fn() -> bool) {
+    let limit = Instant::now() + Duration::from_secs(30);
+    while !is_so() {
+        assert!(Instant::now() < limit, "{what}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn what_has_lined_up_is_decided_when_it_is_driven_by_whoever_is_there() {
+    let directory = tempfile::tempdir().unwrap();
+    // Nobody comes by himself.
+    let tick = Duration::from_hours(1);
+    let engine = Engine::open(EngineOptions { tick, ..options(directory.path()) }).unwrap();
+    let outcomes = Arc::new(Outcomes::default());
+    let line_up = |count: usize| {
+        for number in 0..count {
+            let sink = Arc::clone(&outcomes) as Arc<dyn CommitSink>;
+            engine.line_up(blind().set(&format!("{number}"), "v").0, sink, 0).unwrap();
+        }
+    };
+    let all_are_told = |count| {
+        await_that("not told", || outcomes.told.lock().unwrap().len() == count);
+        for (_, outcome) in outcomes.take() {
+            version_of(outcome);
+        }
+    };
+    line_up(15);
+    assert!(!engine.drive_early(), "too few for a sync of their own");
+    // At first the engine's own thread may be quicker.
+    let mut waiting = 15;
+    let begun = Instant::now();
+    loop {
+        line_up(16);
+        waiting += 16;
+        if engine.drive_early() {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "the log is never idle");
+        thread::sleep(Duration::from_millis(1));
+    }
+    all_are_told(waiting);
+    line_up(1);
+    engine.drive();
+    all_are_told(1);
+    // So many that the engine's own thread is woken.
+    line_up(2000);
+    engine.drive();
+    all_are_told(2000);
+}
+
+#[test]
+fn what_nobody_waits_for_is_written_soon_and_a_sync_is_not_held_up_by_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let mode = DurabilityMode::None;
+    let engine =
+        Engine::open(EngineOptions { durability: mode, ..options(directory.path()) }).unwrap();
+    let written = || engine.stats().log_writes;
+    for number in 0..3 {
+        let before = written();
+        blind().set(&format!("{number}"), "v").version(&engine);
+        await_that("not written", || written() > before);
+    }
+    engine.close();
+    drop(engine);
+    let engine = Engine::open(options(directory.path())).unwrap();
+    assert_eq!(value(&engine, "2").as_deref(), Some("v"));
+    let unsynced = Some(Durability::None);
+    for number in 0..100 {
+        let commit = blind().set("unsynced", &number.to_string()).0;
+        engine.commit_blocking(Commit { durability: unsynced, ..commit }).unwrap();
+        // Told only when it is on the disk.
+        let synced = engine.stats().log_syncs;
+        blind().set("synced", &number.to_string()).version(&engine);
+        assert!(engine.stats().log_syncs > synced);
     }
 }
 
