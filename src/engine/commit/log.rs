@@ -88,7 +88,7 @@ impl LogJob {
 
 impl Job for LogJob {
     fn is_urgent(&self) -> bool {
-        self.level == Some(Durability::Sync) || self.bytes() >= WRITE_BYTES_MIN
+        self.level > Some(Durability::None) || self.bytes() >= WRITE_BYTES_MIN
     }
 }
 
@@ -271,5 +271,45 @@ impl LogStage {
         if let Some((first, _)) = job.batches {
             self.shared.give_up(self.shared.publisher.fail(first), code);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use plinth_protocol::KeyspaceId;
+
+    use super::*;
+    use crate::engine::write::Write;
+
+    #[test]
+    fn a_job_is_urgent_if_an_answer_waits_for_it_or_it_is_large() {
+        let job = |level| {
+            let mut job = LogJob::default();
+            job.add_batch(BatchNumber(0), level);
+            job
+        };
+        assert!(!job(Durability::None).is_urgent());
+        assert!(job(Durability::Interval).is_urgent(), "it is answered when it is written");
+        assert!(job(Durability::Sync).is_urgent());
+        let mut ceiling = LogJob::default();
+        assert!(!ceiling.is_urgent());
+        ceiling.add_ceiling(Version(1)).unwrap();
+        assert!(ceiling.is_urgent());
+        let with_value = |bytes: usize| {
+            let (key, value) = (Bytes::from_static(b"k"), Bytes::from(vec![0; bytes]));
+            let transaction = CommittedTransaction {
+                version: Version(1),
+                order: 0,
+                idempotency_id: None,
+                committed_at_ms: 0,
+                writes: vec![Write::Set { keyspace: KeyspaceId::DEFAULT, key, value }],
+            };
+            let mut job = job(Durability::None);
+            job.encode(&[transaction]).unwrap();
+            job
+        };
+        assert!(!with_value(WRITE_BYTES_MIN / 2).is_urgent());
+        assert!(with_value(WRITE_BYTES_MIN).is_urgent());
     }
 }
