@@ -67,7 +67,7 @@ impl<J: Job> State<J> {
     fn is_looked_for(&self) -> bool {
         match self.taker {
             Taker::Works => false,
-            Taker::Waits => true,
+            Taker::Waits => self.waiting.is_some(),
             Taker::Rests => self.has_urgent(),
         }
     }

@@ -54,6 +54,10 @@ impl Seats {
                 break;
             }
         }
+        if is_done() {
+            // Nobody waits for the log.
+            return hand_off.wake();
+        }
         while hand_off.has_job() {
             let Some(mut log) = self.log.try_lock() else { break };
             let was_due = log.until_due();
