@@ -67,7 +67,9 @@ fn import(file: &Path, address: SocketAddr, skip_rows: usize) -> Child {
         .arg(format!("plinth://{address}"))
         .arg("--skip-rows")
         .arg(skip_rows.to_string())
-        .args(["--batch-bytes", "65536"])
+        // Slow enough that each kill finds it at work: a look at the rows takes longer than large
+        // batches do.
+        .args(["--batch-bytes", "512", "--in-flight", "4"])
         .arg(file)
         .stderr(Stdio::piped())
         .spawn()
