@@ -441,6 +441,17 @@ mod tests {
         assert_eq!(Settings::default().protocol_limits().expect("valid"), Limits::DEFAULT);
     }
 
+    #[test]
+    fn a_server_has_one_thread_that_serves_or_more() {
+        let of = |worker_threads| {
+            Settings { worker_threads, ..Settings::default() }.server_config().ok()
+        };
+        let three = of(Some(3)).and_then(|config| config.worker_threads);
+        assert_eq!(three, NonZeroUsize::new(3));
+        assert_eq!(of(Some(0)), None);
+        assert_eq!(of(Some(WORKER_THREADS_MAX + 1)), None);
+    }
+
     /// The help repeats the defaults by hand; this keeps it true.
     #[test]
     fn the_help_states_the_defaults_and_variables_are_named_after_flags() {

@@ -112,10 +112,12 @@ impl Workers {
         Place(Arc::clone(worker))
     }
 
-    /// Ends the threads. Blocks until they have ended.
+    /// Ends the threads. Blocks until they have ended, which they do side by side.
     pub(super) fn end(self) {
-        for Thread { end, thread } in self.threads {
-            drop(end);
+        let (ends, threads): (Vec<_>, Vec<_>) =
+            self.threads.into_iter().map(|Thread { end, thread }| (end, thread)).unzip();
+        drop(ends);
+        for thread in threads {
             if thread.join().is_err() {
                 tracing::error!("a thread that serves connections has panicked");
             }
