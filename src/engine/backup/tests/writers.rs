@@ -1,8 +1,9 @@
 //! Checkpoints while others write.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
+    time::Duration,
 };
 
 use super::*;
@@ -15,11 +16,19 @@ fn account(number: u64) -> String {
     format!("account{number:03}")
 }
 
+/// How often a teller moves money while a backup is made, at most: what a slow machine has to copy
+/// stays small.
+const MOVES_MAX: u64 = 5_000;
+
 /// Moves money about until it is told to stop; how often it did.
-fn move_money(engine: &Engine, seed: u64, stop: &AtomicBool) -> u64 {
+fn move_money(engine: &Engine, seed: u64, round: &AtomicU64, stop: &AtomicBool) -> u64 {
     let mut random = crate::random::Random::new(seed);
     let mut moves = 0;
     while !stop.load(Ordering::Relaxed) {
+        if moves >= (round.load(Ordering::Relaxed) + 1) * MOVES_MAX {
+            thread::sleep(Duration::from_millis(1));
+            continue;
+        }
         let (from, to) = (random.below(ACCOUNTS), random.below(ACCOUNTS));
         let version = engine.read_version();
         let read = |number| -> u64 {
@@ -56,6 +65,15 @@ fn move_money(engine: &Engine, seed: u64, stop: &AtomicBool) -> u64 {
     moves
 }
 
+/// Stops the tellers, also when an assertion fails: the scope waits for them.
+struct StopAtLast<'a>(&'a AtomicBool);
+
+impl Drop for StopAtLast<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn the_banks_money_is_all_there_in_a_backup_made_under_its_tellers() {
     let directory = tempfile::tempdir().unwrap();
@@ -68,23 +86,26 @@ fn the_banks_money_is_all_there_in_a_backup_made_under_its_tellers() {
     let all: Vec<_> = (0..ACCOUNTS).map(|number| (account(number), MONEY.to_string())).collect();
     let all: Vec<_> = all.iter().map(|(key, value)| (&**key, &**value)).collect();
     set(&engine, &all);
-    let stop = AtomicBool::new(false);
+    let (now, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     thread::scope(|scope| {
+        let at_last = StopAtLast(&stop);
         let tellers: Vec<_> = (0..3)
             .map(|seed| {
                 scope.spawn({
-                    let (engine, stop) = (&engine, &stop);
-                    move || move_money(engine, seed, stop)
+                    let (engine, now, stop) = (&engine, &now, &stop);
+                    move || move_money(engine, seed, now, stop)
                 })
             })
             .collect();
         for round in 0..5_u64 {
+            now.store(round, Ordering::Relaxed);
             let backup = directory.path().join(format!("backup{round}"));
             // A commit that was answered before is in it; one that begins after it is not.
             let before = set(&engine, &[("before", &round.to_string())]);
             let report = engine.checkpoint(&backup, &mut on()).unwrap();
             let after = set(&engine, &[("after", &round.to_string())]);
-            assert!(before <= report.version && report.version < after);
+            let version = report.version;
+            assert!(before <= version && version < after, "{before:?}, {version:?}, {after:?}");
             let new = directory.path().join(format!("new{round}"));
             let options = RestoreOptions {
                 vfs: Arc::new(OsVfs),
@@ -95,7 +116,7 @@ fn the_banks_money_is_all_there_in_a_backup_made_under_its_tellers() {
                 log: LogOptions::default(),
             };
             let restored = restore(&backup, &new, &options, &mut on()).unwrap();
-            assert_eq!(restored.version, report.version);
+            assert_eq!(restored.version, version);
             let copy = Engine::open(EngineOptions::new(&new)).unwrap();
             let rows = rows(&copy);
             let money: u64 = rows
@@ -108,7 +129,7 @@ fn the_banks_money_is_all_there_in_a_backup_made_under_its_tellers() {
             assert!(!rows.contains(&row("after", &round.to_string())));
             copy.close();
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(at_last);
         for teller in tellers {
             assert!(teller.join().unwrap() > 0, "a teller has moved nothing");
         }
