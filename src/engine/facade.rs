@@ -14,7 +14,7 @@ use super::{
         log::LogStage,
         mark::Marked,
         sequencer::Sequencer,
-        threads::{Manual, Seats, Stage, Threads},
+        threads::{EngineSeats, Manual, Stage, Threads},
         validate::validate_row,
     },
     directory::{DataDirectory, DatabaseId, DirectoryError},
@@ -50,7 +50,7 @@ struct Inner {
 }
 
 enum Driver {
-    Threads { seats: Arc<Seats>, threads: Mutex<Option<(Threads, BackgroundThreads)>> },
+    Threads { seats: Arc<EngineSeats>, threads: Mutex<Option<(Threads, BackgroundThreads)>> },
     Manual(Box<Mutex<Manual>>),
 }
 

@@ -203,7 +203,7 @@ impl Shared {
         let refused = || ErrorCode::STORAGE_FAILED.into();
         answer(left.into_iter().map(|queued| queued.into_waiter(Err(refused()))).collect());
         self.segments.close();
-        self.hand_off.close();
+        self.hand_off.abandon();
     }
 
     pub(crate) fn stats(&self) -> EngineStats {

@@ -21,6 +21,8 @@ pub(crate) struct HandOff<J> {
 #[derive(Debug)]
 struct State<J> {
     waiting: Option<J>,
+    /// The sequencer has taken the waiting job back, to add to it.
+    is_out: bool,
     /// An emptied job whose buffers can be used again.
     spare: Option<J>,
     /// Whoever waits for a job is to look around instead.
@@ -59,6 +61,8 @@ pub(crate) enum Wake {
 pub(crate) enum Handed<J> {
     Job(J),
     Nothing,
+    /// Nothing, as the sequencer is adding to what there is.
+    Out,
     /// Closed and empty: nothing will ever come.
     Closed,
 }
@@ -72,6 +76,11 @@ impl<J: Job> State<J> {
         }
     }
 
+    /// Whether nothing will come that is not here.
+    fn is_at_end(&self) -> bool {
+        self.is_closed && !self.is_out
+    }
+
     fn has_urgent(&self) -> bool {
         self.waiting.as_ref().is_some_and(Job::is_urgent)
     }
@@ -81,6 +90,7 @@ impl<J: Job> HandOff<J> {
     pub(crate) fn new() -> Self {
         let state = State {
             waiting: None,
+            is_out: false,
             spare: None,
             is_nudged: false,
             taker: Taker::Works,
@@ -89,10 +99,11 @@ impl<J: Job> HandOff<J> {
         Self { state: Mutex::new(state), jobs: Condvar::new(), room: Condvar::new() }
     }
 
-    /// The waiting job, to be added to; else a spare one; else `None`.
+    /// The waiting job, to be added to and put down again; else a spare one; else `None`.
     pub(crate) fn reclaim(&self) -> Option<J> {
         let mut state = self.state.lock();
         let waiting = state.waiting.take();
+        state.is_out = waiting.is_some();
         waiting.or_else(|| state.spare.take())
     }
 
@@ -101,8 +112,13 @@ impl<J: Job> HandOff<J> {
         let mut state = self.state.lock();
         debug_assert!(state.waiting.is_none(), "one producer, who reclaims before it puts");
         state.waiting = Some(job);
+        state.is_out = false;
+        let is_closed = state.is_closed;
         drop(state);
-        if wake == Wake::Taker {
+        if is_closed {
+            // Whoever waits for the end, waits for this.
+            self.jobs.notify_all();
+        } else if wake == Wake::Taker {
             self.wake();
         }
     }
@@ -140,7 +156,7 @@ impl<J: Job> HandOff<J> {
     /// Waits until there is a job to take, a nudge, or the end; at most `limit` if there is one.
     pub(crate) fn wait(&self, limit: Option<Duration>) {
         let mut state = self.state.lock();
-        while state.waiting.is_none() && !state.is_closed && !state.is_nudged {
+        while state.waiting.is_none() && !state.is_at_end() && !state.is_nudged {
             state.taker = Taker::Waits;
             match limit {
                 None => state = self.jobs.wait(state),
@@ -148,18 +164,18 @@ impl<J: Job> HandOff<J> {
                     if !limit.is_zero() {
                         state = self.jobs.wait_for(state, limit);
                     }
-                    state.taker = Taker::Works;
-                    return;
+                    break;
                 }
             }
         }
         state.taker = Taker::Works;
+        state.is_nudged = false;
     }
 
     /// Waits until there is an urgent job, a nudge, or the end; at most `limit`.
     pub(crate) fn rest(&self, limit: Duration) {
         let mut state = self.state.lock();
-        if !state.has_urgent() && !state.is_closed && !state.is_nudged {
+        if !state.has_urgent() && !state.is_at_end() && !state.is_nudged {
             state.taker = Taker::Rests;
             state = self.jobs.wait_for(state, limit);
             state.taker = Taker::Works;
@@ -169,14 +185,14 @@ impl<J: Job> HandOff<J> {
     /// Takes the waiting job, if there is one.
     pub(crate) fn take(&self) -> Handed<J> {
         let mut state = self.state.lock();
-        state.is_nudged = false;
         match state.waiting.take() {
             Some(job) => {
                 drop(state);
                 self.room.notify_one();
                 Handed::Job(job)
             }
-            None if state.is_closed => Handed::Closed,
+            None if state.is_at_end() => Handed::Closed,
+            None if state.is_out => Handed::Out,
             None => Handed::Nothing,
         }
     }
@@ -192,10 +208,16 @@ impl<J: Job> HandOff<J> {
         self.state.lock().spare = Some(job);
     }
 
-    /// Nothing more will be put.
+    /// Nothing more will be put, but what is being added to.
     pub(crate) fn close(&self) {
         self.state.lock().is_closed = true;
         self.jobs.notify_all();
+    }
+
+    /// Nothing more will be put, as whoever would have has died of a bug.
+    pub(crate) fn abandon(&self) {
+        self.state.lock().is_out = false;
+        self.close();
     }
 }
 
@@ -232,6 +254,46 @@ mod tests {
     }
 
     #[test]
+    fn a_job_that_is_added_to_is_neither_there_nor_gone() {
+        let hand_off = HandOff::new();
+        hand_off.put(vec![1], Wake::Nobody);
+        let mut job = hand_off.reclaim().unwrap();
+        assert_eq!(hand_off.take(), Handed::Out);
+        job.push(2);
+        hand_off.put(job, Wake::Nobody);
+        assert_eq!(hand_off.take(), Handed::Job(vec![1, 2]));
+        assert_eq!(hand_off.take(), Handed::Nothing);
+    }
+
+    #[test]
+    fn the_end_is_not_before_a_job_that_is_added_to_unless_it_is_lost() {
+        let hand_off = HandOff::new();
+        hand_off.put(vec![1], Wake::Nobody);
+        let job = hand_off.reclaim().unwrap();
+        hand_off.close();
+        assert_eq!(hand_off.take(), Handed::Out);
+        hand_off.put(job, Wake::Nobody);
+        hand_off.wait(None);
+        assert!(hand_off.reclaim().is_some());
+        hand_off.abandon();
+        hand_off.wait(None);
+        assert_eq!(hand_off.take(), Handed::Closed);
+    }
+
+    #[test]
+    fn a_nudge_ends_the_next_wait_whatever_is_taken_before() {
+        let hand_off = HandOff::new();
+        hand_off.nudge();
+        hand_off.put(vec![1], Wake::Nobody);
+        assert_eq!(hand_off.take(), Handed::Job(vec![1]));
+        hand_off.wait(None);
+        hand_off.nudge();
+        hand_off.rest(Duration::MAX);
+        hand_off.wait(None);
+        assert!(!hand_off.state.lock().is_nudged);
+    }
+
+    #[test]
     fn a_job_grows_until_it_is_taken() {
         let hand_off = HandOff::new();
         hand_off.put(vec![1], Wake::Taker);
@@ -245,7 +307,6 @@ mod tests {
         assert_eq!(hand_off.reclaim(), None);
         hand_off.give_back(Vec::new());
         assert_eq!(hand_off.reclaim(), Some(Vec::new()));
-        hand_off.nudge();
         assert_eq!(hand_off.take(), Handed::Nothing);
         hand_off.close();
         assert_eq!(hand_off.take(), Handed::Closed);

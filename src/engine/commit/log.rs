@@ -8,6 +8,7 @@ use super::{
     hand_off::{Handed, Job},
     mark::Ticket,
     publish::BatchNumber,
+    seats::{Step, Writes},
 };
 use crate::{
     engine::{
@@ -104,14 +105,6 @@ pub(crate) struct LogStage {
     _directory: Arc<DataDirectory>,
 }
 
-/// What a step of the stage did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    Worked,
-    Idle,
-    Closed,
-}
-
 impl LogStage {
     pub(crate) fn new(shared: Arc<Shared>, log: Log, directory: Arc<DataDirectory>) -> Self {
         let sync_interval = match shared.options.durability {
@@ -129,64 +122,7 @@ impl LogStage {
         }
     }
 
-    /// Takes one job and carries it out, or syncs what is due.
-    pub(crate) fn step(&mut self) -> Step {
-        // Before the job is taken: it then holds all that was sequenced when the mark was asked for.
-        let mark = self.shared.marks.wanted();
-        let step = self.take_step();
-        if let Some(ticket) = mark {
-            self.make_mark(ticket);
-        }
-        match step {
-            Step::Closed => self.shared.marks.close(),
-            Step::Worked | Step::Idle => {}
-        }
-        if mark.is_some() && step == Step::Idle { Step::Worked } else { step }
-    }
-
-    fn take_step(&mut self) -> Step {
-        match self.shared.hand_off.take() {
-            Handed::Job(mut job) => {
-                self.carry_out(&mut job);
-                job.clear();
-                self.shared.hand_off.give_back(job);
-                self.sync_if_due();
-                Step::Worked
-            }
-            Handed::Nothing => {
-                if self.sync_if_due() {
-                    Step::Worked
-                } else {
-                    Step::Idle
-                }
-            }
-            Handed::Closed => {
-                if self.has_unsynced && !self.shared.poison.is_set() {
-                    let synced = self.sync();
-                    self.poison_on_error(synced);
-                }
-                Step::Closed
-            }
-        }
-    }
-
-    /// Syncs, and says how far that is.
-    fn make_mark(&mut self, ticket: Ticket) {
-        if self.shared.poison.is_set() {
-            return;
-        }
-        match self.log.mark() {
-            Ok(mark) => {
-                self.count_sync();
-                self.shared.marks.answer(ticket, mark);
-            }
-            Err(error) => {
-                self.poison_on_error(Err(error));
-            }
-        }
-    }
-
-    fn carry_out(&mut self, job: &mut LogJob) {
+    fn carry_out_job(&mut self, job: &mut LogJob) {
         if self.shared.poison.is_set() {
             // Never written: certainly not committed.
             self.hand_back(job, ErrorCode::STORAGE_FAILED);
@@ -236,19 +172,6 @@ impl LogStage {
         self.has_unsynced = false;
     }
 
-    /// How long the log may leave what is written next unwritten: not at all if the last was synced,
-    /// as the next is likely to be waited for too.
-    pub(crate) fn may_rest(&self) -> Option<Duration> {
-        self.has_unsynced.then(|| self.until_due().map_or(REST, |due| due.min(REST)))
-    }
-
-    /// How long it is until a sync is due, if one is.
-    pub(crate) fn until_due(&self) -> Option<Duration> {
-        let since = self.unsynced_since_micros?;
-        let now = self.shared.options.clock.monotonic_micros();
-        Some(self.sync_interval.saturating_sub(Duration::from_micros(now.saturating_sub(since))))
-    }
-
     /// Whether it was due.
     fn sync_if_due(&mut self) -> bool {
         if self.shared.poison.is_set() || self.until_due().is_none_or(|left| !left.is_zero()) {
@@ -271,6 +194,66 @@ impl LogStage {
         if let Some((first, _)) = job.batches {
             self.shared.give_up(self.shared.publisher.fail(first), code);
         }
+    }
+}
+
+impl Writes for LogStage {
+    type Lines = Shared;
+
+    fn lines(&self) -> &Shared {
+        &self.shared
+    }
+
+    fn carry_out(&mut self, handed: Handed<LogJob>) -> Step {
+        match handed {
+            Handed::Job(mut job) => {
+                self.carry_out_job(&mut job);
+                job.clear();
+                self.shared.hand_off.give_back(job);
+                self.sync_if_due();
+                Step::Worked
+            }
+            Handed::Nothing | Handed::Out => {
+                if self.sync_if_due() {
+                    Step::Worked
+                } else {
+                    Step::Idle
+                }
+            }
+            Handed::Closed => {
+                if self.has_unsynced && !self.shared.poison.is_set() {
+                    let synced = self.sync();
+                    self.poison_on_error(synced);
+                }
+                Step::Closed
+            }
+        }
+    }
+
+    fn make_mark(&mut self, ticket: Ticket) {
+        if self.shared.poison.is_set() {
+            return;
+        }
+        match self.log.mark() {
+            Ok(mark) => {
+                self.count_sync();
+                self.shared.marks.answer(ticket, mark);
+            }
+            Err(error) => {
+                self.poison_on_error(Err(error));
+            }
+        }
+    }
+
+    fn until_due(&self) -> Option<Duration> {
+        let since = self.unsynced_since_micros?;
+        let now = self.shared.options.clock.monotonic_micros();
+        Some(self.sync_interval.saturating_sub(Duration::from_micros(now.saturating_sub(since))))
+    }
+
+    /// Not at all if the last was synced, as the next is likely to be waited for too.
+    fn may_rest(&self) -> Option<Duration> {
+        self.has_unsynced.then(|| self.until_due().map_or(REST, |due| due.min(REST)))
     }
 }
 

@@ -15,7 +15,8 @@
 //! - [`mark`]: asks the log how far it is durable.
 //! - [`publish`]: the read version moves when a batch is logged, applied, and next in line.
 //! - [`batch`]: the waiters and how they are answered.
-//! - [`threads`]: the two threads that run this; the steps themselves know of no thread.
+//! - [`seats`]: who takes the steps, the pipeline's threads or a caller who would only wait for them.
+//! - [`threads`]: the threads that run this; the steps themselves know of no thread.
 //!
 //! **Versions** are unique: every transaction has its own, and its order in it is always 0.
 //!
@@ -41,11 +42,14 @@ pub(crate) mod mark;
 pub(crate) mod publish;
 pub(crate) mod queue;
 pub(crate) mod resolve;
+pub(crate) mod seats;
 pub(crate) mod sequencer;
 pub(crate) mod threads;
 mod throttle;
 pub(crate) mod validate;
 
+#[cfg(all(test, plinth_loom))]
+mod loom_seats;
 #[cfg(all(test, plinth_loom))]
 mod loom_tests;
 

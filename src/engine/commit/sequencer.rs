@@ -22,9 +22,10 @@ use super::{
     admission::{Admitted, admit},
     batch::{Batch, Waiter},
     hand_off::Wake,
-    log::{LogJob, Step},
+    log::LogJob,
     queue::{Bounds, Taken},
     resolve::{ResolveLimits, Resolved, resolve, stamped},
+    seats::{Decides, Step},
     throttle::{Gate, Throttle},
 };
 use crate::engine::{
@@ -100,76 +101,6 @@ impl Sequencer {
             wake: Wake::Taker,
             waits_for_disk: true,
             shared,
-        }
-    }
-
-    /// Whether the store has work to do that is done in steps, even if no commit comes.
-    pub(crate) fn has_work(&self) -> bool {
-        self.store_has_work
-    }
-
-    /// Like [`step`](Self::step) on a thread of somebody else: without waiting, and without a word to
-    /// the log, as whoever calls sees to the rest. Unless the caller may wait for the disk, commits
-    /// that might have to are left.
-    pub(crate) fn step_for(&mut self, waits_for_disk: bool) -> Step {
-        self.wake = Wake::Nobody;
-        self.waits_for_disk = waits_for_disk;
-        let step = self.step(Duration::ZERO);
-        self.waits_for_disk = true;
-        self.wake = Wake::Taker;
-        step
-    }
-
-    /// Sequences one batch if there is one; waits up to `limit` if something holds it back.
-    pub(crate) fn step(&mut self, limit: Duration) -> Step {
-        let limit = if self.store_has_work { Duration::ZERO } else { limit };
-        let gate = match self.readiness(limit) {
-            Gate::Open => self.throttle.pass(&self.shared, &self.writer, limit),
-            gate => gate,
-        };
-        if gate == Gate::Shut {
-            self.rest();
-            return Step::Idle;
-        }
-        let options = &self.shared.options;
-        let bounds =
-            Bounds { items_max: options.batch_items_max, bytes_max: options.batch_bytes_max };
-        if self.taken.is_empty() {
-            match self.shared.queue.take(&mut self.taken, bounds) {
-                Taken::Items => {}
-                Taken::Nothing => {
-                    self.rest();
-                    return Step::Idle;
-                }
-                Taken::Closed => return Step::Closed,
-            }
-        }
-        if !self.waits_for_disk && self.taken.iter().any(|queued| self.may_read(&queued.commit)) {
-            return Step::Idle;
-        }
-        if let Gate::Refuses(code) = gate {
-            self.refuse(code);
-            self.keep_house();
-            return Step::Worked;
-        }
-        let admitted = if self.shared.poison.is_set() {
-            Admitted::Yes { results_bytes_max: 0 }
-        } else {
-            admit(&self.shared, &mut self.taken)
-        };
-        match admitted {
-            Admitted::Yes { results_bytes_max } => {
-                if !self.taken.is_empty() {
-                    self.sequence(results_bytes_max);
-                }
-                self.keep_house();
-                Step::Worked
-            }
-            Admitted::Later => {
-                self.shared.segments.wait_for_room(limit);
-                self.keep_house();
-                Step::Idle
-            }
         }
     }
 
@@ -534,5 +465,72 @@ impl Sequencer {
         };
         batch.resolved_bytes += bytes;
         Ok(writes)
+    }
+}
+
+impl Decides for Sequencer {
+    fn has_work(&self) -> bool {
+        self.store_has_work
+    }
+
+    fn step_for(&mut self, waits_for_disk: bool) -> Step {
+        self.wake = Wake::Nobody;
+        self.waits_for_disk = waits_for_disk;
+        let step = self.step(Duration::ZERO);
+        self.waits_for_disk = true;
+        self.wake = Wake::Taker;
+        step
+    }
+
+    fn step(&mut self, limit: Duration) -> Step {
+        let limit = if self.store_has_work { Duration::ZERO } else { limit };
+        let gate = match self.readiness(limit) {
+            Gate::Open => self.throttle.pass(&self.shared, &self.writer, limit),
+            gate => gate,
+        };
+        if gate == Gate::Shut {
+            self.rest();
+            return Step::Idle;
+        }
+        let options = &self.shared.options;
+        let bounds =
+            Bounds { items_max: options.batch_items_max, bytes_max: options.batch_bytes_max };
+        if self.taken.is_empty() {
+            match self.shared.queue.take(&mut self.taken, bounds) {
+                Taken::Items => {}
+                Taken::Nothing => {
+                    self.rest();
+                    return Step::Idle;
+                }
+                Taken::Closed => return Step::Closed,
+            }
+        }
+        if !self.waits_for_disk && self.taken.iter().any(|queued| self.may_read(&queued.commit)) {
+            return Step::Idle;
+        }
+        if let Gate::Refuses(code) = gate {
+            self.refuse(code);
+            self.keep_house();
+            return Step::Worked;
+        }
+        let admitted = if self.shared.poison.is_set() {
+            Admitted::Yes { results_bytes_max: 0 }
+        } else {
+            admit(&self.shared, &mut self.taken)
+        };
+        match admitted {
+            Admitted::Yes { results_bytes_max } => {
+                if !self.taken.is_empty() {
+                    self.sequence(results_bytes_max);
+                }
+                self.keep_house();
+                Step::Worked
+            }
+            Admitted::Later => {
+                self.shared.segments.wait_for_room(limit);
+                self.keep_house();
+                Step::Idle
+            }
+        }
     }
 }
