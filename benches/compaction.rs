@@ -54,6 +54,7 @@ fn options(directory: &std::path::Path) -> EngineOptions {
     storage.level1_bytes /= SCALE;
     storage.table_bytes_max /= SCALE;
     storage.compaction_bytes_per_second = 0;
+    storage.packed_from_bytes = 0;
     options
 }
 

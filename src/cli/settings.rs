@@ -129,6 +129,10 @@ settings! {
     /// Bytes of tables that compactions write a second as long as they keep up; 0 for as many as
     /// they can [default: 67108864]
     compaction_bytes_per_second: u64, "PLINTH_COMPACTION_BYTES_PER_SECOND", "BYTES";
+    /// Tables that are larger than this together are packed, by LZ4, where that halves them: it saves
+    /// room, and reads of the disk, and costs each read of what is in memory [default: half of the
+    /// memory that the machine has or the control group allows]
+    packed_from_bytes: u64, "PLINTH_PACKED_FROM_BYTES", "BYTES";
     /// Connections at a time [default: 4096]
     connections_max: usize, "PLINTH_CONNECTIONS_MAX", "N";
     /// Requests of one connection under way at a time; beyond it, its input waits [default: 1024]
@@ -250,6 +254,7 @@ impl Settings {
             compaction_bytes_per_second: self
                 .compaction_bytes_per_second
                 .unwrap_or(default.compaction_bytes_per_second),
+            packed_from_bytes: self.packed_from_bytes.unwrap_or(default.packed_from_bytes),
             ..default.clone()
         })
     }

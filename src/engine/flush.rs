@@ -128,7 +128,7 @@ impl Flush<'_> {
             // One table a memtable: what counts for level 0 is how many there are.
             table_bytes_max: u64::MAX,
             neighbours: Neighbours::default(),
-            options: self.options.table(0),
+            options: self.options.table(0, self.live.tables_bytes()),
         };
         let vfs = &**self.live.vfs();
         let mut next_number = || TableNumber(self.live.take_number());

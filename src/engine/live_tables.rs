@@ -313,6 +313,11 @@ impl LiveTables {
         self.levels.lock().clone()
     }
 
+    /// The bytes of all tables. Doesn't wait for the disk.
+    pub(in crate::engine) fn tables_bytes(&self) -> u64 {
+        self.levels.lock().iter().map(|level| level.bytes).sum()
+    }
+
     /// How many tables level 0 has. Doesn't wait for the disk.
     pub(in crate::engine) fn level0_len(&self) -> usize {
         self.levels.lock().first().map_or(0, |level| level.tables as usize)

@@ -43,6 +43,10 @@ pub struct StorageOptions {
     /// How the tables of each level are packed when they are written there. Tables that move to
     /// another level without being rewritten stay as they are.
     pub compression: [Compression; 7],
+    /// Tables are packed, as `compression` says, while all of them together are larger than this:
+    /// where they fit into memory, that of the system's cache too, to unpack a block for each read
+    /// is dearer than the room that it takes.
+    pub packed_from_bytes: u64,
     /// How large the blocks of tables are, and their filters; `compression` says how they are packed.
     pub table: TableOptions,
     /// How fast commits come when they begin to be slowed down, in bytes of log a second. The more
@@ -76,6 +80,7 @@ impl Default for StorageOptions {
             table_bytes_max: 64 << 20,
             compaction_bytes_per_second: 64 << 20,
             compression: [None, None, Lz4, Lz4, Lz4, Lz4, Lz4],
+            packed_from_bytes: 8 << 30,
             table: TableOptions::default(),
             slow_bytes_per_second: 64 << 20,
             manifest_bytes_max: 4 << 20,
@@ -92,18 +97,19 @@ const MEMTABLE_PART: u64 = 24;
 impl StorageOptions {
     /// For a process that has `bytes` of memory for itself: at most an eighth is for what was written
     /// last. The larger a memtable, the more is overwritten in it before it goes to a table, and the
-    /// fewer tables there are to compact.
+    /// fewer tables there are to compact. As long as tables fit into half of it, they are not packed.
     pub fn for_memory(bytes: u64) -> Self {
         let default = Self::default();
         let memtable_bytes = (bytes / MEMTABLE_PART).clamp(64 << 20, 1 << 30);
         let level1_bytes = default.level1_bytes.max(memtable_bytes);
-        Self { memtable_bytes, level1_bytes, ..default }
+        Self { memtable_bytes, level1_bytes, packed_from_bytes: bytes / 2, ..default }
     }
 
-    /// How tables of a level are built.
-    pub(in crate::engine) fn table(&self, level: usize) -> TableOptions {
-        let compression = self.compression.get(level).copied().unwrap_or_default();
-        TableOptions { compression, ..self.table }
+    /// How tables of a level are built while there are so many bytes of tables.
+    pub(in crate::engine) fn table(&self, level: usize, tables_bytes: u64) -> TableOptions {
+        let is_packed = tables_bytes > self.packed_from_bytes;
+        let of_level = self.compression.get(level).filter(|_| is_packed);
+        TableOptions { compression: of_level.copied().unwrap_or_default(), ..self.table }
     }
 
     /// How long background work waits after so many failures in a row.
@@ -132,6 +138,15 @@ mod tests {
         let large = StorageOptions::for_memory(24 << 30);
         assert!(large.level1_bytes >= large.memtable_bytes);
         assert!((large.frozen_max as u64 + 1) * large.memtable_bytes <= (24 << 30) / 8);
+    }
+
+    #[test]
+    fn tables_are_packed_in_lower_levels_when_they_are_much() {
+        let options = StorageOptions::for_memory(2_000);
+        let compression = |level, bytes| options.table(level, bytes).compression;
+        assert_eq!(compression(2, 1_000), Compression::None);
+        assert_eq!(compression(2, 1_001), Compression::Lz4);
+        assert_eq!(compression(1, 1_001), Compression::None);
     }
 
     #[test]

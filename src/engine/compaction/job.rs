@@ -261,7 +261,7 @@ impl Compactor {
             is_last: &is_last,
             table_bytes_max: if to == 0 { u64::MAX } else { self.options.table_bytes_max },
             neighbours: self.neighbours(levels, inputs, to),
-            options: self.options.table(to),
+            options: self.options.table(to, levels.all_bytes()),
         };
         let pressure = Pressure::of(
             levels.level(0).len(),

@@ -58,6 +58,11 @@ impl<'a> Levels<'a> {
         self.level(level).iter().map(|table| table.bytes).sum()
     }
 
+    /// The bytes of all levels.
+    pub(super) fn all_bytes(&self) -> u64 {
+        self.tables.iter().flatten().map(|table| table.bytes).sum()
+    }
+
     /// The tables of a level below 0 that hold keys from `begin` to before `end`.
     pub(super) fn overlapping(
         &self,

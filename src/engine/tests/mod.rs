@@ -78,6 +78,7 @@ impl Bench {
                 memtable_bytes: 16 << 10,
                 level0_slow: 1000,
                 level0_stop: 2000,
+                packed_from_bytes: 0,
                 ..self.options().storage
             },
             log: LogOptions { segment_bytes: 8 << 10, ..self.options().log },

@@ -224,6 +224,7 @@ fn options() -> StorageOptions {
             Compression::Lz4,
             Compression::Lz4,
         ],
+        packed_from_bytes: 0,
         table: TableOptions { block_bytes: 512, ..TableOptions::default() },
         ..StorageOptions::default()
     }
