@@ -62,6 +62,9 @@ struct Size {
     /// How many rows.
     #[arg(long, default_value_t = 1_000_000)]
     rows: u64,
+    /// From how many bytes of tables on they are packed; unless set, as an engine does by itself.
+    #[arg(long)]
+    packed_from_bytes: Option<u64>,
     /// Bytes of each value; keys have 16.
     #[arg(long, default_value_t = 32)]
     value_bytes: usize,
@@ -97,8 +100,18 @@ impl CommitSink for Window {
     fn wake(&self) {}
 }
 
+impl Size {
+    fn open(&self) -> Result<Engine, Box<dyn Error>> {
+        let mut options = EngineOptions::new(&self.directory);
+        if let Some(bytes) = self.packed_from_bytes {
+            options.storage.packed_from_bytes = bytes;
+        }
+        Ok(Engine::open(options)?)
+    }
+}
+
 fn load(size: &Size) -> Result<(), Box<dyn Error>> {
-    let engine = Engine::open(EngineOptions::new(&size.directory))?;
+    let engine = size.open()?;
     let value = Bytes::from(vec![b'v'; size.value_bytes]);
     let (outcomes, arrived) = std::sync::mpsc::channel();
     let sink = Arc::new(Window { outcomes: outcomes.clone() });
@@ -192,7 +205,7 @@ fn measure(
 
 fn read(size: &Size) -> Result<(), Box<dyn Error>> {
     let begun = Instant::now();
-    let engine = Engine::open(EngineOptions::new(&size.directory))?;
+    let engine = size.open()?;
     writeln!(io::stdout(), "opened after a crash in {:.2} s", begun.elapsed().as_secs_f64())?;
     let get = |number: u64| -> Result<(), Box<dyn Error>> {
         let key = key(scattered(number, size.rows));

@@ -447,6 +447,16 @@ mod tests {
     }
 
     #[test]
+    fn packing_is_as_the_memory_says_unless_it_is_set() {
+        let default = StorageOptions::for_memory(1 << 30);
+        let of = |packed_from_bytes| {
+            let settings = Settings { packed_from_bytes, ..Settings::default() };
+            settings.storage(&default).ok().map(|storage| storage.packed_from_bytes)
+        };
+        assert_eq!((of(None), of(Some(0))), (Some(1 << 29), Some(0)));
+    }
+
+    #[test]
     fn a_server_has_one_thread_that_serves_or_more() {
         let of = |worker_threads| {
             Settings { worker_threads, ..Settings::default() }.server_config().ok()

@@ -52,17 +52,29 @@ fn near<'l, 'a>(
     }
 }
 
+/// Whether the list's tombstones, of whatever version, lie over all keys of the table.
+pub(super) fn spans(list: &[RangeTombstone], table: &TableProperties) -> bool {
+    spans_with(list, table, |_| true)
+}
+
 /// Whether the list's tombstones hide all of the table from all versions at or above the horizon.
 fn hides(list: &[RangeTombstone], table: &TableProperties, horizon: Version) -> bool {
+    spans_with(list, table, |tombstone| {
+        let seen = tombstone.stamps.iter().find(|stamp| stamp.version <= horizon);
+        seen.is_some_and(|stamp| stamp.version > table.greatest_version)
+    })
+}
+
+/// Whether those of the list's tombstones that count lie over all keys of the table.
+fn spans_with(
+    list: &[RangeTombstone],
+    table: &TableProperties,
+    counts: impl Fn(&RangeTombstone) -> bool,
+) -> bool {
     let mut from = &table.begin;
     let next = list.partition_point(|tombstone| tombstone.end <= *from);
     for tombstone in list.iter().skip(next) {
-        let is_newer = tombstone
-            .stamps
-            .iter()
-            .find(|stamp| stamp.version <= horizon)
-            .is_some_and(|stamp| stamp.version > table.greatest_version);
-        if tombstone.begin > *from || !is_newer {
+        if tombstone.begin > *from || !counts(tombstone) {
             return false;
         }
         from = &tombstone.end;

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::engine::{
     key::{KeyBuf, KeyRef},
+    layer::RangeTombstone,
     table::{TableNumber, TableProperties},
 };
 use plinth_protocol::Version;
@@ -311,25 +312,25 @@ fn worth(
 
 /// About how many bytes a rewrite of the table with those below it would take away: its own
 /// overwritten versions and clears, an entry below for each clear, and half of what its range
-/// tombstones meet below.
+/// tombstones meet below. What its own range tombstones lie over counts as garbage too: if it was
+/// written after them, one rewrite is in vain, which then takes them away or further down.
 fn garbage_bytes(
     levels: &Levels<'_>,
     level: usize,
     table: &TableProperties,
     entry_below: u64,
 ) -> u64 {
-    if table.entries == 0 {
-        // Nothing but range tombstones.
-        return table.bytes + range_garbage_bytes(levels, level, table);
+    let hides = levels.tombstones.get(&table.number).map_or(&[][..], |list| list);
+    if table.entries == 0 || covered::spans(hides, table) {
+        return table.bytes + range_garbage_bytes(levels, level, hides);
     }
     let useless = u128::from(table.superseded.saturating_add(table.clears));
     let own = u128::from(table.bytes) * useless / u128::from(table.entries);
     let own = u64::try_from(own).unwrap_or(u64::MAX).min(table.bytes);
-    own + table.clears.saturating_mul(entry_below) + range_garbage_bytes(levels, level, table)
+    own + table.clears.saturating_mul(entry_below) + range_garbage_bytes(levels, level, hides)
 }
 
-fn range_garbage_bytes(levels: &Levels<'_>, level: usize, table: &TableProperties) -> u64 {
-    let hides = levels.tombstones.get(&table.number).map_or(&[][..], |list| list);
+fn range_garbage_bytes(levels: &Levels<'_>, level: usize, hides: &[RangeTombstone]) -> u64 {
     let below = (level + 1..LEVELS).map(|below| covered::overlapped_bytes(levels, below, hides));
     below.sum::<u64>() / 2
 }

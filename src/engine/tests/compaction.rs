@@ -16,7 +16,6 @@ fn open(bench: &Bench) -> Engine {
         storage.level_ratio = 4;
         storage.table_bytes_max = 8 << 10;
         storage.table.block_bytes = 1 << 10;
-        storage.packed_from_bytes = 0;
     })
 }
 

@@ -409,6 +409,24 @@ fn what_a_range_tombstone_covers_goes_unread_once_all_see_it() {
 }
 
 #[test]
+fn tables_are_packed_only_when_all_together_are_much() {
+    let bytes = |packed_from_bytes| {
+        let mut setup = Setup::new(&StorageOptions { packed_from_bytes, ..options() });
+        for _ in 0..10 {
+            for number in 0..400 {
+                setup.memory.put(number, Some(vec![b'v'; 100]));
+            }
+            setup.flush();
+            setup.pass();
+            setup.settle();
+        }
+        setup.host.bytes()
+    };
+    let (packed, unpacked) = (bytes(0), bytes(u64::MAX));
+    assert!(packed < unpacked * 3 / 4, "{packed} and {unpacked}");
+}
+
+#[test]
 fn garbage_goes_without_another_write_once_all_have_passed_it() {
     let mut setup = Setup::new(&options());
     setup.overwrite(1000, 10, 400);
